@@ -1,0 +1,383 @@
+"""The control plane: etcd and the API server, and on a whole cluster what makes objects happen.
+
+`ControlPlane` is that of a cluster: a machine of its own on the bridge, so that every node can be killed without it.
+`LocalControlPlane` is etcd and the API server alone on loopback, for tests that need real objects but no pods.
+"""
+
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from devcluster import certificates, processes
+from devcluster.build import binaries
+from devcluster.certificates import Pair
+from devcluster.kubectl import Kubectl, Manifest
+from devcluster.network import is_listening
+from devcluster.problem import DevclusterError
+from devcluster.settings import EVICTION_TOLERATION_S, NODE_GRACE_PERIOD_S, Plan
+from devcluster.waiting import wait_until
+
+_READY_TIMEOUT_S = 60.0
+_CLUSTER_DOMAIN = "cluster.local"
+_ISSUER = f"https://kubernetes.default.svc.{_CLUSTER_DOMAIN}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServer:
+    """Where an API server listens and what it is made with; gives the commands of it and of its etcd."""
+
+    binaries: Path
+    folder: Path
+    address: str
+    port: int
+    etcd_port: int
+    etcd_peer_port: int
+    services: str
+
+    @property
+    def url(self) -> str:
+        """Its address for clients."""
+        return f"https://{self.address}:{self.port}"
+
+    @property
+    def pki(self) -> Path:
+        """The folder of certificates."""
+        return self.folder / "pki"
+
+    @property
+    def authority(self) -> Pair:
+        """The authority of the whole cluster."""
+        return certificates.make_authority(self.pki, "ca")
+
+    def make_kubeconfig(self, name: str, *, user: str, groups: Sequence[str] = (), context: str = "cluster") -> Path:
+        """Return the kubeconfig `<name>.kubeconfig` of a user."""
+        client = certificates.make_leaf(self.pki, name, self.authority, user=user, groups=groups)
+        path = self.folder / f"{name}.kubeconfig"
+        return certificates.write_kubeconfig(
+            path, server=self.url, authority=self.authority.certificate, client=client, context=context
+        )
+
+    def etcd_command(self) -> list[str | Path]:
+        """Return etcd on loopback; without fsync, since a test's data need not outlive a power failure."""
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self.etcd_port, self.etcd_peer_port))
+        return [
+            self.binaries / "etcd",
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        ]
+
+    def command(self) -> list[str | Path]:
+        """Return the API server; its certificates are made on the way."""
+        ca = self.authority
+        hosts = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            f"kubernetes.default.svc.{_CLUSTER_DOMAIN}",
+        ]
+        first_service = _first_service(self.services)
+        serving = certificates.make_leaf(
+            self.pki,
+            "apiserver",
+            ca,
+            user="kube-apiserver",
+            usage="server",
+            hosts=[*hosts, "localhost", "127.0.0.1", self.address, first_service],
+        )
+        to_kubelet = certificates.make_leaf(
+            self.pki, "apiserver-kubelet-client", ca, user="kube-apiserver-kubelet-client", groups=["system:masters"]
+        )
+        front = certificates.make_authority(self.pki, "front-proxy-ca")
+        proxy = certificates.make_leaf(self.pki, "front-proxy-client", front, user="front-proxy-client")
+        tokens = certificates.make_signing_key(self.pki, "sa")
+        return [
+            self.binaries / "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
+            f"--secure-port={self.port}",
+            f"--service-cluster-ip-range={self.services}",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--allow-privileged=true",
+            # Webhooks are called at their pods' addresses: kube-proxy does not run where the API server does.
+            "--enable-aggregator-routing=true",
+            f"--default-not-ready-toleration-seconds={EVICTION_TOLERATION_S}",
+            f"--default-unreachable-toleration-seconds={EVICTION_TOLERATION_S}",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--client-ca-file={ca.certificate}",
+            f"--tls-cert-file={serving.certificate}",
+            f"--tls-private-key-file={serving.key}",
+            f"--kubelet-client-certificate={to_kubelet.certificate}",
+            f"--kubelet-client-key={to_kubelet.key}",
+            f"--kubelet-certificate-authority={ca.certificate}",
+            f"--service-account-issuer={_ISSUER}",
+            f"--service-account-key-file={tokens}",
+            f"--service-account-signing-key-file={tokens}",
+            f"--requestheader-client-ca-file={front.certificate}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={proxy.certificate}",
+            f"--proxy-client-key-file={proxy.key}",
+        ]
+
+    def is_ready(self) -> bool:
+        """Whether the API server answers /readyz with success."""
+        client = certificates.make_leaf(self.pki, "admin", self.authority, user="admin", groups=["system:masters"])
+        context = ssl.create_default_context(cafile=str(self.authority.certificate))
+        context.load_cert_chain(client.certificate, client.key)
+        connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The control plane of a cluster, in a network namespace of its own."""
+
+    parts: ClassVar = ("etcd", "apiserver", "controller-manager", "scheduler", "coredns")
+
+    plan: Plan
+    binaries: Path
+
+    @property
+    def server(self) -> ApiServer:
+        """Its API server."""
+        return ApiServer(
+            binaries=self.binaries,
+            folder=self.plan.folder,
+            address=str(self.plan.control_plane_address),
+            port=6443,
+            etcd_port=2379,
+            etcd_peer_port=2380,
+            services=str(self.plan.services),
+        )
+
+    def is_running(self) -> bool:
+        """Whether any part of it runs, and so its network must stay."""
+        return any(processes.find(self.plan.mark(part)) for part in self.parts)
+
+    def make_certificates(self) -> None:
+        """Make what nodes and clients need of it before it runs."""
+        self.server.make_kubeconfig("admin", user="admin", groups=["system:masters"], context=self.plan.name)
+
+    def start(self) -> None:
+        """Start what does not run, and return once the API server is ready and knows the cluster's DNS."""
+        self.make_certificates()
+        self.start_etcd()
+        self.start_apiserver()
+        self._start_controllers()
+
+    def start_etcd(self) -> None:
+        """Start etcd; return once it accepts connections."""
+        self._spawn("etcd", self.server.etcd_command())
+        wait_until(
+            lambda: any(is_listening(pid, self.server.etcd_port) for pid in processes.find(self.plan.mark("etcd"))),
+            timeout_s=_READY_TIMEOUT_S,
+            failure=f"etcd does not listen after {_READY_TIMEOUT_S:.0f} s; see {self._log('etcd')}.",
+        )
+
+    def stop_etcd(self) -> None:
+        """Kill etcd; its data stay."""
+        processes.end(processes.find(self.plan.mark("etcd")))
+
+    def start_apiserver(self) -> None:
+        """Start the API server; return once it is ready."""
+        self._spawn("apiserver", self.server.command())
+        wait_until(
+            self.server.is_ready,
+            timeout_s=_READY_TIMEOUT_S,
+            failure=f"The API server is not ready after {_READY_TIMEOUT_S:.0f} s; see {self._log('apiserver')}.",
+        )
+
+    def stop_apiserver(self) -> None:
+        """Kill the API server: connections break at once."""
+        processes.end(processes.find(self.plan.mark("apiserver")))
+
+    def _start_controllers(self) -> None:
+        pki, ca = self.server.pki, self.server.authority
+        manager = self.server.make_kubeconfig("controller-manager", user="system:kube-controller-manager")
+        scheduler = self.server.make_kubeconfig("scheduler", user="system:kube-scheduler")
+        dns = self.server.make_kubeconfig("coredns", user="system:coredns")
+        common = ["--leader-elect=false", "--bind-address=127.0.0.1"]
+        self._spawn(
+            "controller-manager",
+            [
+                self.binaries / "kube-controller-manager",
+                *(f"--{use}kubeconfig={manager}" for use in ("", "authentication-", "authorization-")),
+                f"--service-account-private-key-file={pki / 'sa.key'}",
+                f"--root-ca-file={ca.certificate}",
+                f"--cluster-signing-cert-file={ca.certificate}",
+                f"--cluster-signing-key-file={ca.key}",
+                "--use-service-account-credentials=true",
+                "--node-monitor-period=1s",
+                f"--node-monitor-grace-period={NODE_GRACE_PERIOD_S}s",
+                *common,
+            ],
+        )
+        self._spawn(
+            "scheduler",
+            [
+                self.binaries / "kube-scheduler",
+                *(f"--{use}kubeconfig={scheduler}" for use in ("", "authentication-", "authorization-")),
+                *common,
+            ],
+        )
+        Kubectl(binary=self.binaries / "kubectl", kubeconfig=self.plan.kubeconfig).apply(_DNS_ROLE)
+        corefile = self.plan.folder / "Corefile"
+        corefile.write_text(_corefile(address=str(self.plan.control_plane_address), kubeconfig=dns))
+        self._spawn("coredns", [self.binaries / "coredns", "-conf", corefile])
+
+    def _spawn(self, component: str, command: Sequence[str | Path]) -> None:
+        mark = self.plan.mark(component)
+        if not processes.find(mark):
+            namespace = self.plan.control_plane_namespace
+            processes.spawn(command, mark=mark, log=self._log(component), namespace=namespace)
+
+    def _log(self, component: str) -> Path:
+        return self.plan.folder / "log" / f"{component}.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalControlPlane:
+    """etcd and an API server on loopback; they end with the process that started them, however it ends."""
+
+    server: ApiServer
+    kubeconfig: Path
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl as an administrator."""
+        return Kubectl(binary=self.server.binaries / "kubectl", kubeconfig=self.kubeconfig)
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> Iterator[Self]:
+        """Start one in a temporary folder; stop it and remove the folder at the end.
+
+        Raises:
+            DevclusterError: it is not ready after 60 s; the message holds the last lines of its log.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="everstep-control-plane-"))
+        etcd_port, etcd_peer_port, port = _free_ports(3)
+        server = ApiServer(
+            binaries=binaries(),
+            folder=folder,
+            address="127.0.0.1",
+            port=port,
+            etcd_port=etcd_port,
+            etcd_peer_port=etcd_peer_port,
+            services="10.0.0.0/24",
+        )
+        started: list[subprocess.Popen[bytes]] = []
+        try:
+            for name, command in (("etcd", server.etcd_command()), ("apiserver", server.command())):
+                with (folder / f"{name}.log").open("wb") as log:
+                    started.append(
+                        subprocess.Popen(
+                            ["setpriv", "--pdeathsig=KILL", "--", *command],
+                            stdin=subprocess.DEVNULL,
+                            stdout=log,
+                            stderr=log,
+                        )
+                    )
+            _await_ready(server, started)
+            yield cls(
+                server=server, kubeconfig=server.make_kubeconfig("admin", user="admin", groups=["system:masters"])
+            )
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+            shutil.rmtree(folder)
+
+
+def _await_ready(server: ApiServer, started: Sequence[subprocess.Popen[bytes]]) -> None:
+    def is_settled() -> bool:
+        return server.is_ready() or any(process.poll() is not None for process in started)
+
+    def last_words() -> str:
+        lines = [line for log in server.folder.glob("*.log") for line in log.read_text().splitlines()[-5:]]
+        return "\n".join(lines)
+
+    with suppress(DevclusterError):
+        wait_until(is_settled, timeout_s=_READY_TIMEOUT_S, failure="")
+    if not server.is_ready():
+        raise DevclusterError(f"The local API server did not become ready. Its last words:\n{last_words()}")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that are free now, all held open until the last is known, so that no two are the same."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [opened.getsockname()[1] for opened in sockets]
+    finally:
+        for opened in sockets:
+            opened.close()
+
+
+def _first_service(services: str) -> str:
+    base = services.split("/")[0].rsplit(".", 1)[0]
+    return f"{base}.1"
+
+
+def _corefile(*, address: str, kubeconfig: Path) -> str:
+    # Two server blocks: inside one, `template` answers before `kubernetes` is asked.
+    return f"""\
+{_CLUSTER_DOMAIN}:53 in-addr.arpa:53 {{
+    bind {address}
+    errors
+    kubernetes {_CLUSTER_DOMAIN} in-addr.arpa {{
+        kubeconfig {kubeconfig}
+        pods insecure
+        ttl 1
+    }}
+}}
+.:53 {{
+    bind {address}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
+}}
+"""
+
+
+_DNS_ROLE: list[Manifest] = [
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "system:coredns"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+        ],
+    },
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "system:coredns"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:coredns"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:coredns"}],
+    },
+]
