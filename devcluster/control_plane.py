@@ -4,152 +4,27 @@
 `LocalControlPlane` is etcd and the API server alone on loopback, for tests that need real objects but no pods.
 """
 
-import http.client
 import shutil
 import socket
-import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import ClassVar, Self
 
-from devcluster import certificates, processes
+from devcluster import dns, processes
+from devcluster.apiserver import ApiServer
 from devcluster.build import binaries
-from devcluster.certificates import Pair
-from devcluster.kubectl import Kubectl, Manifest
+from devcluster.kubectl import Kubectl
 from devcluster.network import is_listening
 from devcluster.problem import DevclusterError
-from devcluster.settings import EVICTION_TOLERATION_S, NODE_GRACE_PERIOD_S, Plan
+from devcluster.settings import NODE_GRACE_PERIOD_S, Plan
 from devcluster.waiting import wait_until
 
 _READY_TIMEOUT_S = 60.0
-_CLUSTER_DOMAIN = "cluster.local"
-_ISSUER = f"https://kubernetes.default.svc.{_CLUSTER_DOMAIN}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiServer:
-    """Where an API server listens and what it is made with; gives the commands of it and of its etcd."""
-
-    binaries: Path
-    folder: Path
-    address: str
-    port: int
-    etcd_port: int
-    etcd_peer_port: int
-    services: str
-
-    @property
-    def url(self) -> str:
-        """Its address for clients."""
-        return f"https://{self.address}:{self.port}"
-
-    @property
-    def pki(self) -> Path:
-        """The folder of certificates."""
-        return self.folder / "pki"
-
-    @property
-    def authority(self) -> Pair:
-        """The authority of the whole cluster."""
-        return certificates.make_authority(self.pki, "ca")
-
-    def make_kubeconfig(self, name: str, *, user: str, groups: Sequence[str] = (), context: str = "cluster") -> Path:
-        """Return the kubeconfig `<name>.kubeconfig` of a user."""
-        client = certificates.make_leaf(self.pki, name, self.authority, user=user, groups=groups)
-        path = self.folder / f"{name}.kubeconfig"
-        return certificates.write_kubeconfig(
-            path, server=self.url, authority=self.authority.certificate, client=client, context=context
-        )
-
-    def etcd_command(self) -> list[str | Path]:
-        """Return etcd on loopback; without fsync, since a test's data need not outlive a power failure."""
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self.etcd_port, self.etcd_peer_port))
-        return [
-            self.binaries / "etcd",
-            f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-        ]
-
-    def command(self) -> list[str | Path]:
-        """Return the API server; its certificates are made on the way."""
-        ca = self.authority
-        hosts = [
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-            f"kubernetes.default.svc.{_CLUSTER_DOMAIN}",
-        ]
-        first_service = _first_service(self.services)
-        serving = certificates.make_leaf(
-            self.pki,
-            "apiserver",
-            ca,
-            user="kube-apiserver",
-            usage="server",
-            hosts=[*hosts, "localhost", "127.0.0.1", self.address, first_service],
-        )
-        to_kubelet = certificates.make_leaf(
-            self.pki, "apiserver-kubelet-client", ca, user="kube-apiserver-kubelet-client", groups=["system:masters"]
-        )
-        front = certificates.make_authority(self.pki, "front-proxy-ca")
-        proxy = certificates.make_leaf(self.pki, "front-proxy-client", front, user="front-proxy-client")
-        tokens = certificates.make_signing_key(self.pki, "sa")
-        return [
-            self.binaries / "kube-apiserver",
-            f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
-            f"--bind-address={self.address}",
-            f"--advertise-address={self.address}",
-            f"--secure-port={self.port}",
-            f"--service-cluster-ip-range={self.services}",
-            "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
-            "--allow-privileged=true",
-            # Webhooks are called at their pods' addresses: kube-proxy does not run where the API server does.
-            "--enable-aggregator-routing=true",
-            f"--default-not-ready-toleration-seconds={EVICTION_TOLERATION_S}",
-            f"--default-unreachable-toleration-seconds={EVICTION_TOLERATION_S}",
-            "--kubelet-preferred-address-types=InternalIP",
-            f"--client-ca-file={ca.certificate}",
-            f"--tls-cert-file={serving.certificate}",
-            f"--tls-private-key-file={serving.key}",
-            f"--kubelet-client-certificate={to_kubelet.certificate}",
-            f"--kubelet-client-key={to_kubelet.key}",
-            f"--kubelet-certificate-authority={ca.certificate}",
-            f"--service-account-issuer={_ISSUER}",
-            f"--service-account-key-file={tokens}",
-            f"--service-account-signing-key-file={tokens}",
-            f"--requestheader-client-ca-file={front.certificate}",
-            "--requestheader-allowed-names=front-proxy-client",
-            "--requestheader-username-headers=X-Remote-User",
-            "--requestheader-group-headers=X-Remote-Group",
-            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-            f"--proxy-client-cert-file={proxy.certificate}",
-            f"--proxy-client-key-file={proxy.key}",
-        ]
-
-    def is_ready(self) -> bool:
-        """Whether the API server answers /readyz with success."""
-        client = certificates.make_leaf(self.pki, "admin", self.authority, user="admin", groups=["system:masters"])
-        context = ssl.create_default_context(cafile=str(self.authority.certificate))
-        context.load_cert_chain(client.certificate, client.key)
-        connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +46,7 @@ class ControlPlane:
             port=6443,
             etcd_port=2379,
             etcd_peer_port=2380,
-            services=str(self.plan.services),
+            services=self.plan.services,
         )
 
     def is_running(self) -> bool:
@@ -219,7 +94,7 @@ class ControlPlane:
         pki, ca = self.server.pki, self.server.authority
         manager = self.server.make_kubeconfig("controller-manager", user="system:kube-controller-manager")
         scheduler = self.server.make_kubeconfig("scheduler", user="system:kube-scheduler")
-        dns = self.server.make_kubeconfig("coredns", user="system:coredns")
+        resolver = self.server.make_kubeconfig("coredns", user="system:coredns")
         common = ["--leader-elect=false", "--bind-address=127.0.0.1"]
         self._spawn(
             "controller-manager",
@@ -244,9 +119,9 @@ class ControlPlane:
                 *common,
             ],
         )
-        Kubectl(binary=self.binaries / "kubectl", kubeconfig=self.plan.kubeconfig).apply(_DNS_ROLE)
+        Kubectl(binary=self.binaries / "kubectl", kubeconfig=self.plan.kubeconfig).apply(dns.ROLE)
         corefile = self.plan.folder / "Corefile"
-        corefile.write_text(_corefile(address=str(self.plan.control_plane_address), kubeconfig=dns))
+        corefile.write_text(dns.corefile(address=str(self.plan.control_plane_address), kubeconfig=resolver))
         self._spawn("coredns", [self.binaries / "coredns", "-conf", corefile])
 
     def _spawn(self, component: str, command: Sequence[str | Path]) -> None:
@@ -288,7 +163,7 @@ class LocalControlPlane:
             port=port,
             etcd_port=etcd_port,
             etcd_peer_port=etcd_peer_port,
-            services="10.0.0.0/24",
+            services=IPv4Network("10.0.0.0/24"),
         )
         started: list[subprocess.Popen[bytes]] = []
         try:
@@ -335,49 +210,3 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for opened in sockets:
             opened.close()
-
-
-def _first_service(services: str) -> str:
-    base = services.split("/")[0].rsplit(".", 1)[0]
-    return f"{base}.1"
-
-
-def _corefile(*, address: str, kubeconfig: Path) -> str:
-    # Two server blocks: inside one, `template` answers before `kubernetes` is asked.
-    return f"""\
-{_CLUSTER_DOMAIN}:53 in-addr.arpa:53 {{
-    bind {address}
-    errors
-    kubernetes {_CLUSTER_DOMAIN} in-addr.arpa {{
-        kubeconfig {kubeconfig}
-        pods insecure
-        ttl 1
-    }}
-}}
-.:53 {{
-    bind {address}
-    template ANY ANY {{
-        rcode NXDOMAIN
-    }}
-}}
-"""
-
-
-_DNS_ROLE: list[Manifest] = [
-    {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": "system:coredns"},
-        "rules": [
-            {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
-            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
-        ],
-    },
-    {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "system:coredns"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:coredns"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:coredns"}],
-    },
-]

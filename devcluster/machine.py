@@ -22,7 +22,7 @@ TUNABLES = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
-"""What the kubelet wants of the kernel. These are not private to a namespace, so it reads files that say yes already."""
+"""What the kubelet wants of the kernel. They are not private to a namespace, so it reads files that say yes already."""
 
 
 BOOT_ID = "kernel/random/boot_id"

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster import certificates, cgroups, network, processes
-from devcluster.control_plane import ApiServer
-from devcluster.images import PAUSE
+from devcluster import certificates, cgroups, daemons, network, processes
+from devcluster.apiserver import ApiServer
 from devcluster.network import Machine
 from devcluster.problem import DevclusterError
 from devcluster.settings import Plan
@@ -23,7 +22,6 @@ from devcluster.waiting import wait_until
 
 _BOOT_TIMEOUT_S = 30.0
 _IMPORT_TIMEOUT_S = 1800.0
-_CNI_PLUGINS = "/usr/lib/cni"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,17 +224,8 @@ class Node:
         for part in ("cni", "containerd", "kubelet", "log", "var-log"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         (self.folder / "resolv.conf").write_text(f"nameserver {self.plan.control_plane_address}\n")
-        (self.folder / "containerd.toml").write_text(_containerd_toml(self.folder))
+        (self.folder / "containerd.toml").write_text(daemons.containerd(self.folder))
         proxy = self.server.make_kubeconfig(f"kube-proxy{self.number}", user="system:kube-proxy")
-        documents: dict[str, Any] = {
-            "cni/10-pods.conflist": _cni(str(self.machine.pods)),
-            "kubelet.json": self._kubelet_configuration(),
-            "kube-proxy.json": _kube_proxy_configuration(self.name, str(self.plan.pods), proxy),
-        }
-        for name, document in documents.items():
-            (self.folder / name).write_text(json.dumps(document, indent=2))
-
-    def _kubelet_configuration(self) -> dict[str, Any]:
         serving = certificates.make_leaf(
             self.server.pki,
             f"kubelet-serving{self.number}",
@@ -246,92 +235,16 @@ class Node:
             usage="server",
             hosts=[self.name, str(self.machine.address), "127.0.0.1"],
         )
-        return {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            # cgroup v1 is refused unless one asks for it; a machine with v2 is not affected.
-            "failCgroupV1": False,
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{self.cgroup}",
-            "failSwapOn": False,
-            # Lower values need CAP_SYS_RESOURCE, which a machine like a container may lack.
-            "oomScoreAdj": 0,
-            "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-            "authentication": {
-                "anonymous": {"enabled": False},
-                "webhook": {"enabled": True},
-                "x509": {"clientCAFile": str(self.server.authority.certificate)},
-            },
-            "authorization": {"mode": "Webhook"},
-            "tlsCertFile": str(serving.certificate),
-            "tlsPrivateKeyFile": str(serving.key),
-            "clusterDomain": "cluster.local",
-            "clusterDNS": [str(self.plan.control_plane_address)],
-            "resolvConf": str(self.folder / "resolv.conf"),
-            "volumePluginDir": str(self.folder / "kubelet" / "volumeplugins"),
-            "evictionHard": {
-                "memory.available": "100Mi",
-                "nodefs.available": "100Mi",
-                "imagefs.available": "100Mi",
-                "nodefs.inodesFree": "1%",
-            },
-            # Images are loaded, not pulled: one that was collected could not come back.
-            "imageGCHighThresholdPercent": 100,
-            "imageGCLowThresholdPercent": 99,
-            "serializeImagePulls": False,
-            "maxPods": 250,
-            "nodeStatusUpdateFrequency": "2s",
-            "nodeStatusReportFrequency": "10s",
-            "nodeLeaseDurationSeconds": 4,
+        documents: dict[str, Any] = {
+            "cni/10-pods.conflist": daemons.cni(self.plan.node_pods(self.number)),
+            "kubelet.json": daemons.kubelet(
+                self.folder,
+                cgroup=self.cgroup,
+                dns=self.plan.control_plane_address,
+                clients=self.server.authority,
+                serving=serving,
+            ),
+            "kube-proxy.json": daemons.kube_proxy(self.name, self.plan.pods, proxy),
         }
-
-
-def _containerd_toml(folder: Path) -> str:
-    return f"""\
-version = 2
-root = "{folder / "containerd"}"
-state = "/run/containerd"
-[grpc]
-  address = "/run/containerd/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  disable_apparmor = true
-  # Without CAP_SYS_RESOURCE runc dies of a negative score, with "can't get final child's PID from pipe: EOF".
-  restrict_oom_score_adj = true
-  tolerate_missing_hugetlb_controller = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{_CNI_PLUGINS}"
-    conf_dir = "{folder / "cni"}"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      SystemdCgroup = false
-"""
-
-
-def _cni(pods: str) -> dict[str, Any]:
-    bridge = {
-        "type": "bridge",
-        "bridge": "cni0",
-        "isGateway": True,
-        "ipMasq": False,
-        "hairpinMode": True,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": pods}]], "routes": [{"dst": "0.0.0.0/0"}]},
-    }
-    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge, ports]}
-
-
-def _kube_proxy_configuration(name: str, pods: str, kubeconfig: Path) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": "iptables",
-        "clusterCIDR": pods,
-        "hostnameOverride": name,
-        "oomScoreAdj": 0,
-        "clientConnection": {"kubeconfig": str(kubeconfig)},
-        # Zeros: the table's size belongs to the whole machine.
-        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        "nodePortAddresses": ["primary"],
-    }
+        for name, document in documents.items():
+            (self.folder / name).write_text(json.dumps(document, indent=2))

@@ -17,6 +17,8 @@ MAX_NODES = 50
 SLOTS = 16
 """How many clusters can stand side by side: each slot has its own address ranges."""
 
+CLUSTER_DOMAIN = "cluster.local"
+
 NODE_GRACE_PERIOD_S = 8
 """After so long without a heartbeat a node is NotReady. Kubernetes waits 50; fault tests would wait with it."""
 
