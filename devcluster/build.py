@@ -139,6 +139,7 @@ def _build(go: Go, wanted: Path, follower: "_Follower") -> None:
         for component in COMPONENTS:
             (draft / component).symlink_to("kubelite")
         draft.rename(wanted)
+        follower.finish()
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -163,6 +164,9 @@ class _Follower:
 
     def begin(self, doing: str, total: int = 0) -> None:
         self._tell(BuildState(doing=doing, total=total))
+
+    def finish(self) -> None:
+        self._tell(replace(self.state, doing="built", compiled=self.state.total))
 
     def heard(self, line: str | None) -> None:
         if line is None:

@@ -33,27 +33,26 @@ _LINE_INTERVAL_S = 15.0  # often enough to see that it lives, seldom enough for 
 
 @contextmanager
 def shown(console: Console) -> Iterator[Watch]:
-    """Yield what a build tells its state to; nothing is printed unless something is really built."""
-    bar = Progress(
-        TextColumn(f"{{task.description:<{_WIDTH}}}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("packages"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    painter = _Bar(bar, console) if console.is_terminal else _Lines(console)
+    """Yield what a build tells its state to; before the first state nothing is printed."""
+    painter = _Bar(console) if console.is_terminal else _Lines(console)
     try:
         yield painter
     finally:
-        bar.stop()
+        painter.end()
 
 
 class _Bar:
-    def __init__(self, bar: Progress, console: Console) -> None:
-        self._bar = bar
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._task = bar.add_task("looking", total=None, start=False)
+        self._bar = Progress(
+            TextColumn(f"{{task.description:<{_WIDTH}}}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("packages"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("looking", total=None, start=False)
 
     def __call__(self, state: BuildState) -> None:
         if not self._bar.live.is_started:
@@ -64,19 +63,31 @@ class _Bar:
             self._task, description=state.doing[:_WIDTH], completed=state.compiled, total=state.total or None
         )
 
+    def end(self) -> None:
+        self._bar.stop()
+
 
 class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._printed_at: float | None = None
+        self._state = BuildState()
 
     def __call__(self, state: BuildState) -> None:
+        self._state = state
         now = time.monotonic()
         if self._printed_at is None:
-            self._console.print(ANNOUNCEMENT)
+            self._console.print(ANNOUNCEMENT, soft_wrap=True)
         elif now - self._printed_at < _LINE_INTERVAL_S:
             return
         self._printed_at = now
-        minutes, seconds = divmod(int(state.elapsed_s), 60)
-        count = f", {state.compiled:,} of {state.total:,} packages" if state.total else ""
-        self._console.print(f"  {minutes}:{seconds:02d}  {state.doing}{count}")
+        self._print()
+
+    def end(self) -> None:
+        if self._printed_at is not None:
+            self._print()
+
+    def _print(self) -> None:
+        minutes, seconds = divmod(int(self._state.elapsed_s), 60)
+        count = f", {self._state.compiled:,} of {self._state.total:,} packages" if self._state.total else ""
+        self._console.print(f"  {minutes}:{seconds:02d}  {self._state.doing}{count}", soft_wrap=True)

@@ -22,7 +22,6 @@ _BUILD_TIMEOUT_S = 3600.0  # twelve times what two cores take
 _SETTINGS = {
     "CGO_ENABLED": "0",  # static programs, which run FROM scratch and need no C compiler
     "GOFLAGS": "",  # flags of this machine would change what is built, and not the key that it is kept under
-    "GOGC": "400",  # a cold build spends a sixth of its processor time on collecting the compiler's garbage otherwise
 }
 
 _KEY_FACTS = ("GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT")

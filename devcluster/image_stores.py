@@ -1,0 +1,91 @@
+"""The images that buildah, podman or docker holds on this machine."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster.problem import DevclusterError
+
+_QUESTION_TIMEOUT_S = 60.0
+_SAVE_TIMEOUT_S = 1800.0  # an image with torch has 6 GB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Store:
+    tool: str
+    identify: Sequence[str]
+    save: Sequence[str]
+
+
+# The push of buildah and podman puts the very name into the archive that was asked for; podman's save would put
+# localhost/ before a short one, which a pod that says the short name does not find.
+_PUSH = ("push", "{image}", "docker-archive:{target}:{image}")
+_STORES = (
+    _Store(tool="buildah", identify=("inspect", "--type=image", "--format={{.FromImageID}}"), save=_PUSH),
+    _Store(tool="podman", identify=("image", "inspect", "--format={{.Id}}"), save=_PUSH),
+    _Store(
+        tool="docker", identify=("image", "inspect", "--format={{.Id}}"), save=("save", "--output={target}", "{image}")
+    ),
+)
+
+
+def save(image: str, folder: Path) -> Path:
+    """Return an archive in `folder` of the image that a builder's store has under this name.
+
+    One that was saved before is returned as it is; an older image of the same name goes.
+
+    Raises:
+        DevclusterError: no store has it, or it cannot be saved.
+    """
+    present = [store for store in _STORES if shutil.which(store.tool)]
+    if not present:
+        raise DevclusterError(
+            f"{image} is no file, and there is no buildah, podman or docker to ask for an image of that name; "
+            "install one of them, or name an archive that `docker save` made elsewhere."
+        )
+    answers = []
+    for store in present:
+        asked = _run([store.tool, *store.identify, image], timeout_s=_QUESTION_TIMEOUT_S)
+        if asked.returncode == 0:
+            return _save(store, image, asked.stdout.strip(), folder)
+        answers.append(f"  {store.tool}: {_last_line(asked.stderr)}")
+    said = "\n".join(answers)
+    raise DevclusterError(f"{image} is no file and no image here; build it first, or correct the name.\n{said}")
+
+
+def _save(store: _Store, image: str, identity: str, folder: Path) -> Path:
+    prefix = hashlib.sha256(image.encode()).hexdigest()[:16]
+    target = folder / f"{prefix}-{identity.removeprefix('sha256:')[:16]}.tar"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".draft-{os.getpid()}.tar"
+    draft.unlink(missing_ok=True)  # the tools refuse to write into an archive
+    try:
+        command = [part.format(image=image, target=draft) for part in store.save]
+        saved = _run([store.tool, *command], timeout_s=_SAVE_TIMEOUT_S)
+        if saved.returncode != 0:
+            raise DevclusterError(f"{store.tool} cannot save {image} to {folder}: {_last_line(saved.stderr)}")
+        for older in folder.glob(f"{prefix}-*.tar"):
+            older.unlink()
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _run(command: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        raise DevclusterError(
+            f"`{' '.join(command)}` gave no answer in {timeout_s:.0f} s; run it to see why."
+        ) from None
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it says nothing"])[-1]
