@@ -125,7 +125,7 @@ def _build(go: Go, wanted: Path, follower: "_Follower") -> None:
     follower.begin("fetching modules")
     # Only what is not in Go's cache yet, or the display would jump: a change of one line compiles one package of 3,500.
     listed = go.run("list", "-deps", *flags, "-f={{if .Stale}}{{.ImportPath}}{{end}}", *_TARGETS, heard=follower.heard)
-    follower.begin("compiling", total=sum(map(is_package, listed)))
+    follower.begin("building", total=sum(map(is_package, listed)))
     draft = wanted.with_name(f".draft-{wanted.name}")
     shutil.rmtree(draft, ignore_errors=True)  # of a build that was killed; the lock says that nobody else is in it
     draft.mkdir()
@@ -176,7 +176,7 @@ class _Follower:
         elif self.state.total and is_package(line):
             compiled = self.state.compiled + 1
             # Go names a package before it compiles it; a program's own is its last, and linking it prints nothing.
-            doing = f"linking {line.rsplit('/', 1)[-1]}" if _is_program(line) else "compiling"
+            doing = f"linking {line.rsplit('/', 1)[-1]}" if _is_program(line) else "building"
             self._tell(replace(self.state, compiled=compiled, doing=doing))
 
     def _tell(self, state: BuildState) -> None:
