@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -60,31 +60,28 @@ def find_missing(path: str) -> list[str]:
     ]
 
 
-def _find_unfit(groups: Path) -> list[str]:
-    """Return what no package can mend."""
-    problems = []
+def _find_unfit(groups: Path) -> Iterator[str]:
+    """Yield what no package can mend."""
     if sys.platform != "linux":
-        problems.append(
+        yield (
             f"It runs {sys.platform}, and nodes are made of Linux namespaces; use a Linux machine, or set KUBECONFIG "
             "and DEVCLUSTER_CONTEXT to use a cluster that you have, such as one of kind."
         )
     elif not (groups / "cgroup.controllers").exists() and not (groups / "memory").is_dir():
-        problems.append(f"No control groups are mounted at {groups}; mount them, or start the container with them.")
+        yield f"No control groups are mounted at {groups}; mount them, or start the container with them."
     if os.geteuid() != 0:
-        problems.append("Namespaces and control groups are made by root; run this as root, for example by `sudo -E`.")
-    return problems
+        yield "Namespaces and control groups are made by root; run this as root, for example by `sudo -E`."
 
 
-def _find_narrow(state: Path) -> list[str]:
-    """Return whether the disk is too full for the cluster's state."""
+def _find_narrow(state: Path) -> Iterator[str]:
+    """Yield that the disk is too full for the cluster's state, if it is."""
     present = next(folder for folder in (state, *state.parents) if folder.exists())
     free = shutil.disk_usage(present).free
-    if free >= _FREE_BYTES:
-        return []
-    return [
-        f"The disk of {state} has {free / 1e9:.1f} GB free, and a cluster needs {_FREE_BYTES / 1e9:.0f} GB; "
-        "make room, or name a folder on another disk in DEVCLUSTER_STATE."
-    ]
+    if free < _FREE_BYTES:
+        yield (
+            f"The disk of {state} has {free / 1e9:.1f} GB free, and a cluster needs {_FREE_BYTES / 1e9:.0f} GB; "
+            "make room, or name a folder on another disk in DEVCLUSTER_STATE."
+        )
 
 
 def _install(packages: Sequence[str], path: str) -> list[str]:
