@@ -1,0 +1,20 @@
+"""The conditions of a job: what they are about, the reasons they give, and the sentences with the numbers.
+
+A reason is a word for programs and belongs to one condition; a sentence is for people and may change. Reasons are also
+the reasons of the events, so one table (`python -m everstep_api.conditions`) documents both.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class ConditionType(StrEnum):
+    """What a condition is about."""
+
+    ACCEPTED = "Accepted"
+    SCHEDULED = "Scheduled"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"

@@ -1,0 +1,89 @@
+"""What a job outlived, and what it cost: recoveries, avoided nodes, goodput."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from everstep_api.told import Number, PascalCase, Percent, Text, Told, Word, WorldNumber
+
+NEWEST_RECOVERIES = 20
+
+
+class RecoveryMilliseconds(Told):
+    """Where the time of a recovery went."""
+
+    detect: Number | None = None
+    """From the fault to its report, in milliseconds."""
+    agree: Number | None = None
+    """From the report to the next world, in milliseconds."""
+    restore: Number | None = None
+    """Until all ranks hold the state again, in milliseconds."""
+    first_step: Number | None = None
+    """Until the end of the first new step, in milliseconds."""
+
+
+class PastRecovery(Told):
+    """One loss, and how the job went on."""
+
+    time: AwareDatetime
+    """When the loss was seen."""
+    world: WorldNumber
+    """Number of the world that ended by it."""
+    cause: PascalCase
+    """What was lost, in one word, such as WorkerLost."""
+    signature: Text | None = None
+    """What tells the same failure again: exit code, exception and place."""
+    worker: Number | None = None
+    """Index of the worker that was lost first."""
+    node: Word | None = None
+    """Its node."""
+    counted: bool
+    """Whether it counts against recovery.maxRestarts."""
+    lost_steps: Number | None = None
+    """Steps that had to be done again."""
+    milliseconds: RecoveryMilliseconds | None = None
+    """Where the time went."""
+
+
+class Recoveries(Told):
+    """The losses that the job outlived."""
+
+    total: Number = 0
+    """All of them."""
+    recent: Annotated[tuple[PastRecovery, ...], Field(max_length=NEWEST_RECOVERIES)] = ()
+    """The newest 20, newest first."""
+
+
+class AvoidedNode(Told):
+    """A node on which no pod of the job is started for a time."""
+
+    name: Word
+    """Name of the node."""
+    reason: Text
+    """Why."""
+    until: AwareDatetime
+    """When it is tried again."""
+
+
+class LostSeconds(Told):
+    """Seconds of the job's life without a new step, by cause."""
+
+    scheduling: Number = 0
+    """Waiting for pods, in seconds."""
+    startup: Number = 0
+    """Starting processes and loading the model, in seconds."""
+    rework: Number = 0
+    """Steps done a second time, in seconds."""
+    recovery: Number = 0
+    """From a loss to the next step, in seconds."""
+    checkpoint: Number = 0
+    """Steps held up by snapshots and checkpoints, in seconds."""
+
+
+class Goodput(Told):
+    """Which part of the time went into steps that count."""
+
+    percent: Percent
+    """Useful time since startTime, in percent."""
+    lost_seconds: LostSeconds = LostSeconds()
+    """Where the rest went."""

@@ -1,0 +1,181 @@
+"""The TrainingJob: one resource that says what to train, on how many workers, and where the work is kept.
+
+`TrainingJobSpec` read from a manifest alone knows no profile; `resolve` is the way to a spec that can be acted upon.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everstep_api.addresses import StoreAddress
+from everstep_api.recipe import Recipe
+from everstep_api.recovery import Checkpoint, Recovery
+from everstep_api.resource import Manifest, Resource, absent, by_name, derived, job_only
+from everstep_api.rules import Rule, Transition, unchanged
+from everstep_api.status import TrainingJobStatus
+from everstep_api.values import Name, ObjectName, Seconds
+from everstep_api.workers import Workers
+
+GROUP = "everstep.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "TrainingJob"
+PLURAL = "trainingjobs"
+DEFAULT_CONTROLLER = f"{GROUP}/operator"
+LONGEST_NAME = 42
+"""A pod is called {job}-{index}-{5 hex digits}, and a label value holds 63 characters: 42 leave room for the objects to
+come."""
+
+
+class Storage(Resource):
+    """Where the job keeps all that it must not lose."""
+
+    uri: StoreAddress
+    """Address under which checkpoints, logs and the model are written: s3, gs, az, pvc or file."""
+
+
+class SecretName(Resource):
+    """A Secret of the job's namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class Credential(Resource):
+    """A Secret whose keys become environment variables of the workers."""
+
+    name: Name
+    """Name of the entry."""
+    secret_ref: SecretName
+    """The Secret, with keys such as AWS_ACCESS_KEY_ID, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY, HF_TOKEN."""
+
+
+class Output(Resource):
+    """The finished model."""
+
+    uri: Annotated[StoreAddress | None, derived("model/ in the job's folder under storage.uri")] = None
+    """Address to which the model is written."""
+    dtype: Literal["bf16", "fp32"] = "bf16"
+    """Numbers in which the weights are written."""
+    weights: Literal["merged", "adapter", "both"] = "merged"
+    """With lora: whether the adapters are merged into the model, written alone, or both."""
+
+
+class TrainingJobSpec(Resource):
+    """What to train, on how many workers, and where the work is kept."""
+
+    transitions = (
+        Transition.of(
+            "self.recipe == oldSelf.recipe",
+            says="the recipe of a job never changes; delete the job and apply it anew, or apply it under another name",
+            at=".recipe",
+        ),
+        Transition.of(
+            "self.storage.uri == oldSelf.storage.uri",
+            says="storage.uri is %s and cannot become %s; apply the job under another name to keep it elsewhere",
+            shows=["oldSelf.storage.uri", "self.storage.uri"],
+            at=".storage",
+        ),
+        *(
+            Transition.of(
+                unchanged("", field),
+                says=f"{field} is %s and cannot become %s; delete the job and apply it anew",
+                shows=[f'oldSelf.?{field}.orValue("absent")', f'self.?{field}.orValue("absent")'],
+                at=f".{field}",
+            )
+            for field in ("profile", "managedBy")
+        ),
+    )
+
+    profile: Annotated[Name | None, job_only, absent("the profile `default`, if there is one")] = None
+    """Name of the cluster's profile whose settings the job takes where it is silent."""
+    recipe: Recipe
+    """What is trained on what, and how. It never changes once the job exists."""
+    storage: Annotated[Storage, job_only]
+    """Where the job keeps all that it must not lose. It never changes once the job exists."""
+    workers: Workers
+    """The workers: how many, and what their pods are made of. All but the two counts changes only while suspended."""
+    credentials: Annotated[tuple[Credential, ...], Field(max_length=16), by_name, absent("workload identity")] = ()
+    """Secrets with the keys to storage, data and models. Changes only while suspended."""
+    checkpoint: Checkpoint = Checkpoint()
+    """How often the work is made safe, and what is taken up again."""
+    output: Output = Output()
+    """The finished model."""
+    recovery: Recovery = Recovery()
+    """How many failures are borne, and when a standstill is one."""
+    suspend: Annotated[bool, job_only] = False
+    """Whether the job shall stand still without pods. Its work is made durable first, and goes on afterwards."""
+    managed_by: Annotated[str, Field(min_length=1, max_length=128), job_only] = DEFAULT_CONTROLLER
+    """Name of the controller that runs the job; all others leave it alone."""
+    active_deadline_seconds: Annotated[Seconds | None, absent("no limit")] = None
+    """Seconds from status.startTime after which the job fails; suspending stops and resets them."""
+    startup_deadline_seconds: Annotated[Seconds | None, absent("no limit")] = None
+    """Seconds from admission to the first step after which the job fails."""
+    ttl_seconds_after_finished: Annotated[int | None, Field(ge=0, le=31_536_000), absent("the job stays")] = None
+    """Seconds after its end until the job is deleted; what it wrote to the storage stays."""
+    clean_pod_policy: Literal["Running", "All", "None"] = "Running"
+    """Which pods are deleted at the end: those that still run, all, or none."""
+
+
+_SUSPENDED = "(oldSelf.spec.?suspend.orValue(false) && oldSelf.?status.?workers.?active.orValue(0) == 0)"
+_COUNTS = {"replicas", "minReplicas"}
+
+
+def _only_while_suspended(path: str) -> Transition:
+    """Allow a change of the field when the stored job was to be suspended and had no pods left.
+
+    The change may come with `suspend: false` in one write, so that a corrected file can simply be applied.
+    """
+    parent, _, field = f".spec.{path}".rpartition(".")
+    return Transition.of(
+        f"{unchanged(parent, field)} || {_SUSPENDED}",
+        says=f"{path} changes only while the job is suspended: set suspend to true, wait until no worker is active"
+        " (now %d), then change it",
+        shows=["oldSelf.?status.?workers.?active.orValue(0)"],
+        at=f"{parent}.{field}",
+    )
+
+
+class TrainingJob(Resource):
+    """A model to train. `kubectl get tj` shows the step, the loss and the reason it waits."""
+
+    guards = (
+        Rule.of(
+            f"size(self.metadata.name) <= {LONGEST_NAME}",
+            holds=lambda job: len(job.metadata.get("name", "")) <= LONGEST_NAME,
+            says=f"%s is too long for the names of its pods; use {LONGEST_NAME} characters or fewer",
+            shows=["metadata.name"],
+            at=".metadata.name",
+        ),
+        Rule.of(
+            'self.metadata.name.contains(".") == false',
+            holds=lambda job: "." not in job.metadata.get("name", ""),
+            says="%s has a dot, which the host name of a pod cannot have; use '-' instead",
+            shows=["metadata.name"],
+            at=".metadata.name",
+        ),
+    )
+    transitions = (
+        Transition.of(
+            "!has(oldSelf.status) || has(self.status)",
+            says="the status would be lost; write it with the job, or leave the status subresource alone",
+            at=".status",
+        ),
+        _only_while_suspended("credentials"),
+        *(
+            _only_while_suspended(f"workers.{field.alias}")
+            for field in Workers.model_fields.values()
+            if field.alias not in _COUNTS
+        ),
+    )
+
+    api_version: Literal["everstep.dev/v1alpha1"]
+    """Version of the resource."""
+    kind: Literal["TrainingJob"]
+    """Kind of the resource."""
+    metadata: Manifest
+    """Name, namespace, labels and annotations. The name has at most 42 characters."""
+    spec: TrainingJobSpec
+    """What is wanted."""
+    status: TrainingJobStatus | None = None
+    """What is; written by the operator alone."""

@@ -1,0 +1,81 @@
+"""The model of a recipe: where it comes from, how it reads text, and which of it is trained."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from everstep_api.addresses import ModelAddress
+from everstep_api.resource import Manifest, Resource, absent, derived, job_only
+from everstep_api.rules import exactly_one_of
+from everstep_api.values import Key, ObjectName
+
+ModuleName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Tokenizer(Resource):
+    """How text becomes tokens."""
+
+    source: ModelAddress
+    """Where the tokenizer's files are: s3, gs, az, hf, pvc, file, or a bare `organisation/name` of the hub."""
+
+
+class ConfigMapKey(Resource):
+    """One key of a ConfigMap in the job's namespace."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    key: Key
+    """The key in it."""
+
+
+class ChatTemplate(Resource):
+    """A Jinja template that turns messages into text; exactly one of the two."""
+
+    one_of = ("inline", "configMapKeyRef")
+    guards = (exactly_one_of(*one_of),)
+
+    inline: Annotated[str | None, Field(min_length=1, max_length=65_536), absent("the template is in a ConfigMap")] = (
+        None
+    )
+    """The template itself. The assistant's turns need `{% generation %}` where the loss is taken of them alone."""
+    config_map_key_ref: Annotated[ConfigMapKey | None, absent("the template is inline")] = None
+    """The key of a ConfigMap that holds the template."""
+
+
+class Lora(Resource):
+    """Low-rank adapters: the model's own weights stay as they are, and small matrices beside them are trained."""
+
+    rank: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Inner size of the adapters."""
+    alpha: Annotated[int, Field(ge=1, le=65_536)] = 32
+    """Scale of the adapters; their output is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an adapter's inputs that is dropped at random while training, from 0 to below 1."""
+    target_modules: Annotated[tuple[ModuleName, ...], Field(min_length=1, max_length=128)] = ("all-linear",)
+    """Names of the layers that get adapters; `all-linear` for each linear layer but the output."""
+    modules_to_save: Annotated[tuple[ModuleName, ...], Field(max_length=128), absent("none")] = ()
+    """Names of layers that are trained in full and saved with the adapters."""
+    rslora: bool = False
+    """Whether the scale is alpha / sqrt(rank), which keeps large ranks stable."""
+
+
+class Model(Resource):
+    """The model: finished weights (`source`) or random ones (`config`)."""
+
+    one_of = ("source", "config")
+    guards = (exactly_one_of(*one_of),)
+
+    source: Annotated[ModelAddress | None, job_only, absent("config is given")] = None
+    """Where the weights are: s3, gs, az, hf, pvc, file, or a bare `organisation/name` of the hub. The revision after
+    `@` is resolved once, when the job first starts."""
+    config: Annotated[Manifest | None, job_only, absent("source is given")] = None
+    """A configuration of `transformers` with its model_type, for training from random weights, such as
+    `{model_type: llama, hidden_size: 256, num_hidden_layers: 4}`. The size of the vocabulary follows the tokenizer."""
+    tokenizer: Annotated[Tokenizer | None, derived("the one beside the model's weights; with config it is needed")] = (
+        None
+    )
+    """The tokenizer."""
+    chat_template: Annotated[ChatTemplate | None, derived("the tokenizer's own")] = None
+    """The template by which messages become text: exactly one of inline, configMapKeyRef."""
+    lora: Annotated[Lora | None, absent("off, all weights are trained")] = None
+    """Adapters in place of full fine-tuning; `{}` takes their defaults."""

@@ -1,0 +1,138 @@
+"""What is trained on what, and how: the recipe of a job."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everstep_api.data import Data
+from everstep_api.model import Model
+from everstep_api.resource import Resource, absent, derived, same_weights
+from everstep_api.rules import exactly_one_of
+from everstep_api.values import Count, auto_or
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Metric = Literal["loss", "perplexity", "tokenAccuracy"]
+
+
+class Optimizer(Resource):
+    """How gradients change weights."""
+
+    name: Literal["adamw"] = "adamw"
+    """The method."""
+    learning_rate: Annotated[
+        float | None, Field(gt=0, le=10), derived("2e-4 with lora, 2e-5 for full fine-tuning, 3e-4 from random weights")
+    ] = None
+    """Greatest learning rate; the schedule scales it."""
+    betas: Annotated[
+        tuple[Beta, ...] | None,
+        Field(min_length=2, max_length=2),
+        derived("[0.9, 0.999], from random weights [0.9, 0.95]"),
+    ] = None
+    """Decay of the two moments, each from 0 to below 1."""
+    weight_decay: Annotated[float | None, Field(ge=0, le=10), derived("0, from random weights 0.1")] = None
+    """Decay of the weights, decoupled from the gradient."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Norm to which longer gradients are cut."""
+
+
+class Warmup(Resource):
+    """The steps in which the learning rate rises from 0; exactly one of the two."""
+
+    one_of = ("ratio", "steps")
+    guards = (exactly_one_of(*one_of),)
+
+    ratio: Annotated[float | None, Field(ge=0, lt=1), absent("steps is given")] = None
+    """Share of all steps, from 0 to below 1."""
+    steps: Annotated[int | None, Field(ge=0), absent("ratio is given")] = None
+    """Number of steps."""
+
+
+class Schedule(Resource):
+    """The learning rate over the steps."""
+
+    type: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warmup."""
+    warmup: Warmup = Warmup(ratio=0.03)
+    """The rise at the beginning: exactly one of ratio, steps."""
+    min_learning_rate_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """The last learning rate, as a share of the greatest; without effect when the type is constant."""
+
+
+class Batch(Resource):
+    """How many rows make a step; the same in a world of any size."""
+
+    size: Annotated[
+        Count | None,
+        derived("64, halved until an epoch has 100 steps, but no fewer than the ranks of spec.workers.replicas"),
+    ] = None
+    """Rows in a step, over all workers."""
+    micro_size: Annotated[int | Literal["auto"], auto_or("rows")] = "auto"
+    """Rows that one rank computes at a time, or `auto` for as many as fit into its memory while each rank of
+    spec.workers.replicas has some."""
+
+
+class Duration(Resource):
+    """How long is trained; exactly one of the three."""
+
+    one_of = ("epochs", "steps", "tokens")
+    guards = (exactly_one_of(*one_of),)
+
+    epochs: Annotated[Count | None, absent("steps or tokens is given")] = None
+    """Passes over the data."""
+    steps: Annotated[Count | None, absent("epochs or tokens is given")] = None
+    """Steps of the optimizer."""
+    tokens: Annotated[Count | None, absent("epochs or steps is given")] = None
+    """Tokens, padding left out; the last step may exceed them."""
+
+
+class Best(Resource):
+    """Which checkpoint is the best."""
+
+    metric: Metric = "loss"
+    """The metric that decides: loss and perplexity at their least, tokenAccuracy at its greatest."""
+
+
+class Evaluation(Resource):
+    """How often the held-out data is evaluated, and by what."""
+
+    every_steps: Count = 200
+    """Steps from one evaluation to the next; there is one at the end in any case."""
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=3)] = ("loss", "perplexity", "tokenAccuracy")
+    """What is computed."""
+    best: Best = Best()
+    """Which checkpoint counts as the best."""
+
+
+class Recipe(Resource):
+    """What is trained on what, and how. It never changes once the job exists."""
+
+    task: Annotated[Literal["causal-lm"] | None, derived("the task of the model's architecture")] = None
+    """What the model learns: `causal-lm` to go on with a text."""
+    model: Model
+    """The model: exactly one of source and config, with tokenizer, chat template and adapters."""
+    data: Data
+    """The documents, what is held out of them, and how they become rows."""
+    optimizer: Optimizer = Optimizer()
+    """How gradients change weights."""
+    schedule: Schedule = Schedule()
+    """The learning rate over the steps."""
+    batch: Batch = Batch()
+    """How many rows make a step."""
+    duration: Duration = Duration(epochs=1)
+    """How long is trained: exactly one of epochs, steps, tokens."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Numbers in which is computed. Trained weights are kept and gradients summed in fp32 in either case."""
+    sharding: Annotated[Literal["full", "hybrid", "none"], same_weights] = "full"
+    """How weights are spread: over all ranks, over the ranks of each worker, or not at all."""
+    activation_checkpointing: Annotated[Literal["selective", "full", "none"], same_weights] = "selective"
+    """Which intermediate results are computed again in place of being kept."""
+    compile: Annotated[Literal["auto", "always", "never"], same_weights] = "auto"
+    """Whether blocks are compiled; `auto` does so on GPUs."""
+    evaluation: Annotated[Evaluation, same_weights] = Evaluation()
+    """How often the held-out data is evaluated, and by what."""
+    log_every_steps: Annotated[Count, same_weights] = 10
+    """Steps from one log line with the loss to the next."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
+    """Seed of all that is random: weights, order, dropout."""
+    deterministic: bool = False
+    """Whether the same world computes the same bits twice, which costs speed."""

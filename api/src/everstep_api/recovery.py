@@ -1,0 +1,77 @@
+"""What a job does when something of it dies: how it keeps its work, and when it gives up."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everstep_api.resource import Resource, absent, as_set, by_name
+from everstep_api.values import Count, Name, Seconds, auto_or
+
+
+class Keep(Resource):
+    """Which durable checkpoints stay in the storage."""
+
+    last: Annotated[int, Field(ge=2, le=1000)] = 3
+    """Newest checkpoints that are kept. Two is the least: if the newest is damaged, the one before is used."""
+    best: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Checkpoints with the best evaluation that are kept besides."""
+
+
+class Snapshots(Resource):
+    """Copies of the training state in the workers' memory: the first source of a recovery."""
+
+    copies: Annotated[int, Field(ge=0, le=3)] = 1
+    """Other nodes that hold a copy of each worker's snapshot; 0: the own node only, which does not outlive its loss."""
+    every_steps: Annotated[int | Literal["auto"], auto_or("steps")] = "auto"
+    """Steps from one snapshot to the next, or `auto` for as often as costs less than 1 % of the time."""
+
+
+class Checkpoint(Resource):
+    """How often the work is made safe, and what is taken up again."""
+
+    resume_policy: Literal["SameRecipe", "Never"] = "SameRecipe"
+    """`SameRecipe` takes up an earlier job of the same name and recipe; `Never` starts from the beginning."""
+    every_steps: Count = 500
+    """Steps from one durable checkpoint to the next; everySeconds may come first."""
+    every_seconds: Seconds = 600
+    """Seconds from one durable checkpoint to the next; everySteps may come first."""
+    keep: Keep = Keep()
+    """Which durable checkpoints stay."""
+    snapshots: Snapshots = Snapshots()
+    """The memory tier in front of the durable checkpoints."""
+
+
+class ExitCodes(Resource):
+    """A set of exit codes of a rank."""
+
+    operator: Literal["In", "NotIn"]
+    """`In`: the code is one of values; `NotIn`: it is none of them."""
+    values: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(min_length=1, max_length=64), as_set]
+    """Exit codes from 1 to 255; a rank killed by signal n has 128 + n."""
+
+
+class RecoveryRule(Resource):
+    """What to do about a failure that the rule matches; the first rule that matches counts."""
+
+    name: Name
+    """Name of the rule; it stands in the events."""
+    on_exit_codes: ExitCodes
+    """The exit codes of a rank that the rule is for."""
+    action: Literal["FailJob", "Ignore", "Count", "ReplacePod"]
+    """`FailJob` gives up at once, `Ignore` restarts without counting, `Count` restarts and counts, `ReplacePod` counts
+    and takes a new pod."""
+
+
+class Recovery(Resource):
+    """How many failures are borne, and when a standstill is one."""
+
+    max_restarts: Annotated[int, Field(ge=0, le=10_000)] = 10
+    """Failures of the program that are borne within restartWindowSeconds; one more fails the job. Lost nodes, evictions
+    and other disruptions do not count."""
+    restart_window_seconds: Seconds = 3600
+    """Seconds after which a failure no longer counts."""
+    step_timeout_seconds: Annotated[int, Field(ge=20, le=86_400)] = 600
+    """Longest time of a step in seconds, after which it counts as hung. The first step of a world, loading, evaluating
+    and saving have three times that."""
+    rules: Annotated[tuple[RecoveryRule, ...], Field(max_length=32), by_name, absent("every failure counts")] = ()
+    """What to do about certain exit codes, in order; a failure that no rule matches counts."""

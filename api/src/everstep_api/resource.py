@@ -1,0 +1,89 @@
+"""What every model of a resource shares: camelCase names, strictness, and the words behind each field.
+
+Models state their built-in defaults as plain Python defaults. The CRD contains none of them, since a profile stands
+between the job and the built-in default; the compiler turns each into a sentence of the field's description instead.
+Where the default is no value but a derivation or an absence, `Derived` and `Absent` hold its words.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
+
+from everstep_api.rules import Rule, Transition, raise_violations, with_validations
+
+Manifest = dict[str, Any]
+"""A Kubernetes object, or a part of one, as JSON has it."""
+
+
+class Resource(BaseModel):
+    """A part of a resource. Unknown fields are refused by name, and no text is taken for a number."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        allow_inf_nan=False,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
+
+    guards: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Fields of which exactly one is there. Where layers meet, the upper layer's choice replaces the lower one's."""
+
+    @model_validator(mode="after")
+    def _obey_rules(self) -> Self:
+        raise_violations(self.guards, self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return with_validations(handler(schema), [*cls.guards, *cls.transitions])
+
+    def manifest(self) -> Manifest:
+        """The part as JSON holds it: camelCase, and without what is absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Metadata of a field that travels to the compiler as an `x-everstep-…` key of the JSON schema."""
+
+    key: str
+    value: Any
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), self.key: self.value}
+
+
+DEFAULT_WORDS = "x-everstep-default"
+JOB_ONLY = "x-everstep-job-only"
+
+
+def derived(words: str) -> Note:
+    """The field is absent until something is known; `words` say what its value will be then."""
+    return Note(DEFAULT_WORDS, f"Default: {words}.")
+
+
+def absent(words: str) -> Note:
+    """The field has no default; `words` say what its absence means."""
+    return Note(DEFAULT_WORDS, f"Absent: {words}.")
+
+
+job_only = Note(JOB_ONLY, value=True)
+"""The field is the job's own and no profile may set it. What the schema requires of each job is of this kind."""
+
+same_weights = Note("x-everstep-same-weights", value=True)
+"""The field does not change which weights come out, so that the recipe hash leaves it out."""
+
+by_name = Note("x-kubernetes-list-type", "map")
+"""The list's entries are told apart by their `name`."""
+
+as_set = Note("x-kubernetes-list-type", "set")
+"""No value stands in the list twice."""

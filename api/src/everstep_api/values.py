@@ -1,0 +1,56 @@
+"""The kinds of value that fields have, each with the sentence that refuses another."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from everstep_api.rules import Rule, matches
+
+Name = Annotated[
+    str,
+    Field(max_length=63),
+    matches(
+        "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+        says="'%s' is no name; use small letters, digits and '-', with a letter or digit at both ends",
+    ),
+]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+Key = Annotated[str, Field(min_length=1, max_length=253)]
+Labels = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+
+
+def auto_or(noun: str) -> Rule:
+    """A whole number of at least 1 or the word `auto`; `noun` says what is counted."""
+    return Rule.of(
+        'type(self) == int ? self >= 1 : self == "auto"',
+        holds=lambda value: value == "auto" or (type(value) is int and value >= 1),
+        says=f"'%s' is no number of {noun}; write auto, or a whole number of 1 or more",
+        shows=[""],
+        untyped=True,
+    )
+
+
+LONGEST_QUANTITY = 32
+_QUANTITY = r"[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?"
+
+
+def _is_quantity(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_QUANTITY and re.fullmatch(_QUANTITY, value) is not None
+    return type(value) is int and value >= 0
+
+
+Quantity = Annotated[
+    int | Annotated[str, Field(max_length=LONGEST_QUANTITY)],
+    Rule.of(
+        'type(self) == int ? self >= 0 : isQuantity(self) && !self.startsWith("-")',
+        holds=_is_quantity,
+        says="'%s' is no quantity; write a number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
+        shows=[""],
+        untyped=True,
+    ),
+]
+Quantities = Annotated[dict[str, Quantity], Field(max_length=32)]
