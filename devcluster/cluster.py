@@ -5,8 +5,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ class NamespacesCluster:
     """A control plane and nodes, each in namespaces of its own."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,19}", self.name):
+            raise DevclusterError(
+                f"A cluster cannot be named {self.name!r}; use up to 20 lower-case letters, digits and hyphens."
+            )
 
     # -- what it is --------------------------------------------------------------------------------------------------
 
@@ -109,7 +116,8 @@ class NamespacesCluster:
         host.require()
         folder = build.binaries()
         with self._locked():
-            self._remember(nodes=nodes, slot=slot, fingerprint=_fingerprint(folder))
+            with _locked(".slots"):  # two clusters may be made at once
+                self._remember(nodes=nodes, slot=slot, fingerprint=_fingerprint(folder))
             network.check_ranges(self.plan)
             network.add_bridge(self.plan)
             self._start_machines()
@@ -212,11 +220,16 @@ class NamespacesCluster:
 
     def _remember(self, *, nodes: int | None, slot: int | None, fingerprint: str) -> None:
         known = Record.read(STATE / self.name)
+        others = {
+            record.slot: folder.name
+            for folder in STATE.glob("[!.]*/")
+            if folder.name != self.name and (record := Record.read(folder))
+        }
         wanted = nodes if nodes is not None else known.nodes if known else DEFAULT_NODES
         if not 1 <= wanted <= MAX_NODES:
             raise DevclusterError(f"{wanted} nodes are asked for; choose 1 to {MAX_NODES}.")
         if known is None:
-            slot = _free_slot() if slot is None else slot
+            slot = _free_slot(others) if slot is None else slot
         elif slot not in (None, known.slot):
             raise DevclusterError(f"Cluster {self.name} is in slot {known.slot}; run `down` before moving it.")
         elif wanted < known.nodes:
@@ -225,6 +238,10 @@ class NamespacesCluster:
             slot = known.slot
         if not 0 <= slot < SLOTS:
             raise DevclusterError(f"Slot {slot} is asked for; choose 0 to {SLOTS - 1}.")
+        if slot in others:
+            raise DevclusterError(
+                f"Slot {slot} is taken by cluster {others[slot]}; choose another one, or leave --slot out."
+            )
         Record(slot=slot, nodes=wanted, fingerprint=fingerprint).write(STATE / self.name)
         if known and known.fingerprint != fingerprint:
             processes.end(processes.find_below(f"{STATE / self.name}/"))
@@ -260,13 +277,18 @@ class NamespacesCluster:
         # Without it the API server refuses bare pods.
         self.kubectl.wait("--for=create", "serviceaccount/default", timeout_s=_READY_TIMEOUT_S)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One verb at a time on a cluster: the next one waits. The kernel lets go of the lock whatever happens."""
-        STATE.mkdir(parents=True, exist_ok=True)
-        with (STATE / f".{self.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        """One verb at a time on a cluster: the next one waits."""
+        return _locked(self.name)
+
+
+@contextlib.contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Hold a lock of this machine; the kernel lets go of it when this process ends, however it ends."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _fingerprint(binaries: Path) -> str:
@@ -276,14 +298,11 @@ def _fingerprint(binaries: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _free_slot() -> int:
-    taken = {record.slot for folder in STATE.glob("[!.]*/") if (record := Record.read(folder))}
-    free = sorted(set(range(SLOTS)) - taken)
-    if not free:
-        raise DevclusterError(
-            f"All {SLOTS} slots are taken by clusters in {STATE}; remove one with `down --name NAME`."
-        )
-    return free[0]
+def _free_slot(taken: Container[int]) -> int:
+    for slot in range(SLOTS):
+        if slot not in taken:
+            return slot
+    raise DevclusterError(f"All {SLOTS} slots are taken by clusters in {STATE}; remove one with `down --name NAME`.")
 
 
 def _remove_folder(folder: Path) -> None:
