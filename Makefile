@@ -1,5 +1,5 @@
 # Everything that one does here, by name. `make help` lists it.
-SHELL := /usr/bin/env bash
+SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
@@ -36,10 +36,52 @@ lint: install ## style, types, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m everstep_api.crd --check crds
+	if command -v gofmt >/dev/null; then
+	  unformatted=$$(gofmt -l devcluster/go)
+	  [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted; run make format"; exit 1; }
+	fi
 
-format: install ## mend what ruff can mend
+format: install ## mend what ruff and gofmt can mend
 	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
+	if command -v gofmt >/dev/null; then gofmt -w devcluster/go; fi
+
+crds: install ## write crds/ from the models
+	$(BIN)/python -m everstep_api.crd crds
+
+test: install ## every test; says at the end how long each part took
+	took=""
+	for part in programs test-unit test-api test-cluster; do
+	  echo "== make $$part"
+	  begin=$$SECONDS
+	  $(MAKE) --no-print-directory $$part
+	  took+=$$(printf '\n  %-14s %4d s' "$$part" $$((SECONDS - begin)))
+	done
+	echo "== took$$took"
 
 test-unit: install ## rules and tables: no cluster, seconds
 	$(BIN)/pytest tests/unit $(ARGS)
+
+test-api: programs ## the resource on a real kube-apiserver, a minute
+	$(BIN)/pytest tests/api $(ARGS)
+
+test-cluster: programs ## real nodes and their faults (as root on Linux, or on the cluster of DEVCLUSTER_CONTEXT)
+	$(BIN)/pytest tests/cluster $(ARGS)
+
+# -- the development cluster --------------------------------------------------------------------------------------
+
+programs: install ## Kubernetes, etcd, CoreDNS, helm, S3 server, kwok, built from Go modules (minutes once)
+	$(CLUSTER) build
+
+cluster: install ## a Kubernetes of three nodes on this machine, with DNS and an S3 server
+	$(CLUSTER) up
+
+cluster-down: install ## remove it with its data
+	$(CLUSTER) down
+
+clean: ## remove the environment and caches of this folder; ~/.cache/everstep holds the built programs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help install lock lint format crds test test-unit test-api test-cluster programs cluster cluster-down clean

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from devcluster import provider
+from devcluster import build, provider
 from devcluster.cluster import NamespacesCluster
 from devcluster.problem import DevclusterError
 from devcluster.settings import DEFAULT_NAME
@@ -30,6 +30,12 @@ def _namespaces(name: str) -> NamespacesCluster:
             "DEVCLUSTER_CONTEXT, and run `python -m devcluster up` as root on Linux."
         )
     return cluster
+
+
+@app.command("build")
+def build_programs() -> None:
+    """Build the cluster's programs, if they are not built yet; print the folder that holds them."""
+    typer.echo(build.binaries())
 
 
 @app.command()
