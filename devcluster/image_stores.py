@@ -57,6 +57,20 @@ def save(image: str, folder: Path) -> Path:
     raise DevclusterError(f"{image} is no file and no image here; build it first, or correct the name.\n{said}")
 
 
+def load(archive: Path) -> None:
+    """Put the images of an archive into docker's store, or podman's, under the names that they have.
+
+    Raises:
+        DevclusterError: there is neither, or it refuses the archive.
+    """
+    tool = next((tool for tool in ("docker", "podman") if shutil.which(tool)), None)
+    if tool is None:
+        raise DevclusterError(f"There is no docker or podman to hold the image of {archive}; install one of them.")
+    loaded = _run([tool, "load", f"--input={archive}"], timeout_s=_SAVE_TIMEOUT_S)
+    if loaded.returncode != 0:
+        raise DevclusterError(f"{tool} cannot load {archive}: {_last_line(loaded.stderr)}")
+
+
 def _save(store: _Store, image: str, identity: str, folder: Path) -> Path:
     prefix = hashlib.sha256(image.encode()).hexdigest()[:16]
     target = folder / f"{prefix}-{identity.removeprefix('sha256:')[:16]}.tar"
