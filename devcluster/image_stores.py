@@ -1,9 +1,9 @@
 """The images that buildah, podman or docker holds on this machine."""
 
 import hashlib
-import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +77,7 @@ def _save(store: _Store, image: str, identity: str, folder: Path) -> Path:
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".draft-{os.getpid()}.tar"
-    draft.unlink(missing_ok=True)  # the tools refuse to write into an archive
+    draft = folder / f".draft-{uuid.uuid4().hex}.tar"
     try:
         command = [part.format(image=image, target=draft) for part in store.save]
         saved = _run([store.tool, *command], timeout_s=_SAVE_TIMEOUT_S)

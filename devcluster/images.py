@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import tarfile
+import uuid
 from pathlib import Path
 
 from devcluster import image_stores
@@ -69,7 +70,7 @@ def _write(target: Path, program: Path) -> None:
     files = {f"{layer_digest}/layer.tar": layer, f"{digest}.json": config}
     manifest = [{"Config": f"{digest}.json", "RepoTags": [name], "Layers": [f"{layer_digest}/layer.tar"]}]
     target.parent.mkdir(exist_ok=True)
-    draft = target.with_name(f".{target.name}-{os.getpid()}")
+    draft = target.with_name(f".draft-{uuid.uuid4().hex}")  # nodes boot at the same time
     draft.write_bytes(_tar({**files, "manifest.json": json.dumps(manifest).encode()}))
     draft.replace(target)
 
@@ -108,8 +109,7 @@ def keep(found: Path, folder: Path) -> Path:
     target = folder / f"{hashlib.sha256(name_of(found).encode()).hexdigest()[:16]}.tar"
     if target.exists() and target.samefile(found):
         return target
-    draft = folder / f".draft-{os.getpid()}"
-    draft.unlink(missing_ok=True)
+    draft = folder / f".draft-{uuid.uuid4().hex}"
     try:
         if found.is_relative_to(CACHE):
             os.link(found, draft)  # it is written once, by us
