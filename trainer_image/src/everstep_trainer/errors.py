@@ -1,0 +1,36 @@
+"""What can go wrong in a rank, by what it means for the job.
+
+TrainerError
+├── RefusedError   the job cannot be done as it is written; its sentence says what to change
+├── FencedError    a later world exists in the storage: whatever this one would commit is void
+├── DamagedError   bytes that were read are not those that were written
+└── StorageError   the storage did not do what it was asked; it may do so later
+"""
+
+
+class TrainerError(Exception):
+    """The root of the tree."""
+
+
+class RefusedError(TrainerError):
+    """The job cannot be done as it is written: trying again is in vain."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class FencedError(TrainerError):
+    """A later world exists in the storage, so this one must not commit anything any more."""
+
+    def __init__(self, *, own: int, seen: int) -> None:
+        super().__init__(f"World {own} has a successor: world {seen} exists in the storage.")
+        self.world_seen = seen
+
+
+class DamagedError(TrainerError):
+    """Bytes that were read are not those that were written."""
+
+
+class StorageError(TrainerError):
+    """The storage did not do what it was asked."""

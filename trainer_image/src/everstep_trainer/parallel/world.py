@@ -1,0 +1,154 @@
+"""One world as one of its ranks sees it: its store, its group, its mesh.
+
+A world has a store of its own on a fresh port, so that nothing of an older one can be met there. Nothing is ever shut
+down: a rank leaves by dying, and a rank that is stuck in a collective is killed (DESIGN 4.2).
+"""
+
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined] # exported, but not in torch's annotations
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+_SIOCGIFADDR = 0x8915
+"""Linux: the IPv4 address of an interface (netdevice(7))."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Which rank of which world a process is."""
+
+    world: int
+    rank: int
+    size: int
+    local_rank: int
+    ranks_per_worker: int
+    host: str
+    """Address under which the other workers reach this one."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank speaks for the world."""
+        return self.rank == 0
+
+    @property
+    def is_first_of_worker(self) -> bool:
+        """Whether this rank fetches for its worker."""
+        return self.local_rank == 0
+
+
+class World:
+    """The ranks that train together. Collectives are called by all of them in the same order."""
+
+    def __init__(self, place: Place, store: Store | None, mesh: DeviceMesh | None) -> None:
+        self.place = place
+        self._store = store
+        self._mesh = mesh
+
+    @classmethod
+    def alone(cls) -> "World":
+        """A world of one rank without a group, for what is computed outside of a job; no model can be spread in it."""
+        return cls(Place(world=0, rank=0, size=1, local_rank=0, ranks_per_worker=1, host="127.0.0.1"), None, None)
+
+    @property
+    def rank(self) -> int:
+        """This rank's number, from 0."""
+        return self.place.rank
+
+    @property
+    def size(self) -> int:
+        """How many ranks the world has."""
+        return self.place.size
+
+    @property
+    def mesh(self) -> DeviceMesh:
+        """All ranks in one dimension."""
+        if self._mesh is None:
+            raise RuntimeError("This world has no group: it was made by `alone`, for work outside of a job.")
+        return self._mesh
+
+    def all_reduce(self, vector: Tensor) -> Tensor:
+        """The sum of the ranks' vectors, the same bits on each of them; the argument stays as it is."""
+        total = vector.clone()
+        if self._mesh is not None:
+            dist.all_reduce(total)
+        return total
+
+    def tell(self, topic: str, say: Callable[[], bytes], *, timeout_s: float) -> bytes:
+        """What rank 0 says about the topic, on every rank. Only rank 0 calls `say`; the others wait for it.
+
+        Each topic is told once in a world.
+
+        Raises:
+            RuntimeError: rank 0 said nothing within the time, or is gone.
+        """
+        if self._store is None:
+            return say()
+        key = f"told/{topic}"
+        if self.place.is_first:
+            said = say()
+            self._store.set(key, said)  # type: ignore[arg-type] # bytes work; torch's annotation has str
+            return said
+        self._store.wait([key], timedelta(seconds=timeout_s))
+        return bytes(self._store.get(key))
+
+
+def open_store(*, timeout_s: float) -> TCPStore:
+    """Rank 0: a store for this world alone, on a free port of all addresses of this machine."""
+    return TCPStore(
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=timeout_s), use_libuv=True
+    )
+
+
+def join_store(host: str, port: int, *, timeout_s: float) -> TCPStore:
+    """The other ranks: the store that rank 0 opened."""
+    return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=timeout_s), use_libuv=True)
+
+
+def enter(place: Place, store: TCPStore, *, timeout_s: float) -> World:
+    """Become a rank of the world: returns once all of its ranks have.
+
+    The timeout bounds each collective. It is a last resort: the agent sees a standstill before that.
+    """
+    _bind_gloo(place.host)
+    dist.init_process_group(
+        "gloo",
+        store=PrefixStore(f"world-{place.world}", store),
+        rank=place.rank,
+        world_size=place.size,
+        timeout=timedelta(seconds=timeout_s),
+    )
+    return World(place, store, init_device_mesh("cpu", (place.size,), mesh_dim_names=("data",)))
+
+
+def _bind_gloo(host: str) -> None:
+    """Let Gloo use the interface that has the worker's own address, unless the environment names another.
+
+    By itself it looks up the machine's name, which many machines and pods cannot resolve to an address that others
+    reach.
+    """
+    if "GLOO_SOCKET_IFNAME" in os.environ:
+        return
+    address = socket.gethostbyname(host)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # an interface without an IPv4 address
+            if socket.inet_ntoa(answer[20:24]) == address:
+                os.environ["GLOO_SOCKET_IFNAME"] = name
+                return
+
+
+def one_thread() -> None:
+    """Compute with one thread in this process: ranks share their machine's cores among themselves."""
+    torch.set_num_threads(1)
