@@ -25,6 +25,9 @@ class Fork:
     """Agent → fork server: make a spare for this slot."""
 
     slot: int
+    output: str
+    """Path of a pipe that takes its standard output and error, which it opens before it says `Hello`: the agent passes
+    the lines on and keeps the last of them."""
     kind: Literal["fork"] = "fork"
 
 
