@@ -45,11 +45,22 @@ class PastRecovery(Told):
     """Where the time went."""
 
 
+class FailureWindow(Told):
+    """The failures that count, from the first of them until restartWindowSeconds later; the next one opens another."""
+
+    start_time: AwareDatetime
+    """When the first of them was seen."""
+    counted: Number
+    """How many there were."""
+
+
 class Recoveries(Told):
     """The losses that the job outlived."""
 
     total: Number = 0
     """All of them."""
+    window: FailureWindow | None = None
+    """What recovery.maxRestarts is compared with."""
     recent: Annotated[tuple[PastRecovery, ...], Field(max_length=NEWEST_RECOVERIES)] = ()
     """The newest 20, newest first."""
 

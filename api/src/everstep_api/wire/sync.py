@@ -60,6 +60,8 @@ class FailureCause(StrEnum):
     """Its process stood still."""
     STEP_HUNG = "StepHung"
     """Its step took longer than it may."""
+    PEER_LOST = "PeerLost"
+    """Its connection to another rank broke. The other one's loss is the cause, if that is told too."""
     FENCED = "Fenced"
     """A later world exists in the storage; `world_seen` is its number."""
 
