@@ -4,9 +4,7 @@ A reason is a word for programs and belongs to one condition; a sentence is for 
 the reasons of the events, so one table (`python -m everstep_api.conditions`) documents both.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 
 class ConditionType(StrEnum):

@@ -3,6 +3,7 @@
 `TrainingJobSpec` read from a manifest alone knows no profile; `resolve` is the way to a spec that can be acted upon.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -63,6 +64,17 @@ class Output(Resource):
 
 class TrainingJobSpec(Resource):
     """What to train, on how many workers, and where the work is kept."""
+
+    guards = (
+        Rule.of(
+            "!has(self.startupDeadlineSeconds) || !has(self.activeDeadlineSeconds)"
+            " || self.startupDeadlineSeconds <= self.activeDeadlineSeconds",
+            holds=lambda spec: (spec.startup_deadline_seconds or 0) <= (spec.active_deadline_seconds or math.inf),
+            says="startupDeadlineSeconds is %d, which lies beyond activeDeadlineSeconds %d; make it shorter",
+            shows=["startupDeadlineSeconds", "activeDeadlineSeconds"],
+            at=".startupDeadlineSeconds",
+        ),
+    )
 
     transitions = (
         Transition.of(

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from everstep_api.conditions import ConditionType
 from everstep_api.history import AvoidedNode, Goodput, Recoveries
 from everstep_api.progress import Checkpoints, EvaluationHistory, Progress, Result
-from everstep_api.resource import Note, by_name
+from everstep_api.resource import Distinct, by_name
 from everstep_api.rules import Rule, Transition
 from everstep_api.told import Number, PascalCase, Sentence, Told, Word, WorldNumber
 from everstep_api.workers import MOST_WORKERS
@@ -167,8 +167,7 @@ class TrainingJobStatus(Told):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(max_length=len(ConditionType)),
-        Note("x-kubernetes-list-type", "map"),
-        Note("x-kubernetes-list-map-keys", ["type"]),
+        Distinct(key="type"),
     ] = ()
     """What is so and what is not, with reasons and numbers."""
     workers: WorkerCounts | None = None

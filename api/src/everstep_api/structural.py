@@ -63,12 +63,7 @@ def _list(schema: Schema, definitions: Schema) -> Schema:
     if schema.get("type") != "array":
         return {}
     kind = schema.get("x-kubernetes-list-type", "atomic")
-    keys = schema.get("x-kubernetes-list-map-keys", ["name"])
-    return {
-        "items": _compiled(schema["items"], definitions),
-        "x-kubernetes-list-type": kind,
-        **({"x-kubernetes-list-map-keys": keys} if kind == "map" else {}),
-    }
+    return {"items": _compiled(schema["items"], definitions), "x-kubernetes-list-type": kind}
 
 
 def _object(schema: Schema, definitions: Schema) -> Schema:
