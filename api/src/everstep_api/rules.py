@@ -145,12 +145,11 @@ def raise_violations(rules: Sequence[Rule], value: Any) -> None:
     raise_sentences(said)
 
 
-def raise_sentences(sentences: Sequence[str]) -> None:
-    """Raise one pydantic error with these sentences, if there are any."""
-    if sentences:
-        raise PydanticCustomError(
-            TYPE_OF_VIOLATION, "{joined}", {"joined": "; ".join(sentences), "sentences": sentences}
-        )
+def raise_sentences(said: Sequence[tuple[str, str]]) -> None:
+    """Raise one pydantic error with these sentences, each with the field below the value that it is about, if any."""
+    if said:
+        joined = "; ".join(sentence for _, sentence in said)
+        raise PydanticCustomError(TYPE_OF_VIOLATION, "{joined}", {"joined": joined, "said": said})
 
 
 def with_validations(schema: dict[str, Any], rules: Sequence[Rule | Transition]) -> dict[str, Any]:
