@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from everstep_api.addresses import ModelAddress
-from everstep_api.resource import Resource, absent, derived, job_only
+from everstep_api.resource import Resource, absent, derived, job_only, kept_when_empty
 from everstep_api.rules import Rule, exactly_one_of
 from everstep_api.values import Count, Key, ObjectName
 
@@ -96,5 +96,5 @@ class Model(Resource):
     """The tokenizer."""
     chat_template: Annotated[ChatTemplate | None, derived("the tokenizer's own")] = None
     """The template by which messages become text: exactly one of inline, configMapKeyRef."""
-    lora: Annotated[Lora | None, absent("off, all weights are trained")] = None
+    lora: Annotated[Lora | None, kept_when_empty, absent("off, all weights are trained")] = None
     """Adapters in place of full fine-tuning; `{}` takes their defaults."""

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from everstep_api.fields import Path, fields_of, model_at
 from everstep_api.resource import Resource
 from everstep_api.rules import TYPE_OF_VIOLATION
+from everstep_api.scalars import as_json_number
 
 Problem = tuple[Path, str]
 """Where something is wrong, and the rest of the sentence."""
@@ -35,8 +36,8 @@ _BOUNDS = {
     "less_than_equal": ("is {value}", "use {le} or less"),
     "string_too_long": ("has too many characters", "use {max_length} or fewer"),
     "string_too_short": ("has too few characters", "use {min_length} or more"),
-    "too_long": ("has {actual_length} entries", "use {max_length} or fewer"),
-    "too_short": ("has {actual_length} entries", "use {min_length} or more"),
+    "too_long": ("has length {actual_length}", "use {max_length} or fewer"),
+    "too_short": ("has length {actual_length}", "use {min_length} or more"),
     "finite_number": ("is {value}", "write a finite number"),
     "string_pattern_mismatch": ("is {value}", "write something that matches {pattern}"),
 }
@@ -44,11 +45,15 @@ _BOUNDS = {
 
 def problems_of(error: ValidationError, model: type[Resource]) -> list[Problem]:
     """Each fault that pydantic found, as its path and the rest of a sentence."""
-    return [problem for detail in error.errors() for problem in _problems(detail, model)]
+    details = error.errors()
+    faulty = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
+    # pydantic does not count the entries that it refused, so a list with one of these seems too short
+    counted = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in faulty]
+    return [problem for detail in counted for problem in _problems(detail, model)]
 
 
 def nulls(manifest: Any, model: type[Resource], path: Path = ()) -> Iterator[Problem]:
-    """The fields that are written without a value; the API server refuses these too."""
+    """The fields that are written without a value. Of most of them the API server makes absent ones."""
     if isinstance(manifest, list):
         for index, entry in enumerate(manifest):
             yield from nulls(entry, model, (*path, index))
@@ -57,7 +62,8 @@ def nulls(manifest: Any, model: type[Resource], path: Path = ()) -> Iterator[Pro
     for field in fields_of(model).values():
         below = (*path, field.name)
         if field.name in manifest and manifest[field.name] is None:
-            yield (below, " is empty; give it a value or leave the line out")
+            remedy = "write {} to take its defaults" if field.model is not None else "give it a value"
+            yield (below, f" is empty; {remedy}, or remove the line")
         elif field.model is not None:
             yield from nulls(manifest.get(field.name), field.model, below)
 
@@ -90,6 +96,9 @@ def _problems(detail: ErrorDetails, model: type[Resource]) -> list[Problem]:
             return [(path, f" is {_shown(detail['input'])}; use {context['expected'].replace(chr(39), '')}")]
         case _ if kind in _BOUNDS:
             wrong, remedy = _BOUNDS[kind]
+            context = {
+                name: as_json_number(bound) if isinstance(bound, float) else bound for name, bound in context.items()
+            }
             return [(path, f" {wrong}; {remedy}".format(value=_shown(detail["input"]), **context))]
         case _:
             wanted = _KINDS.get(kind.removesuffix("_type"), detail["msg"])

@@ -102,6 +102,10 @@ def absent(words: str) -> Note:
 job_only = Note(JOB_ONLY, value=True)
 """The field is the job's own and no profile may set it. What the schema requires of each job is of this kind."""
 
+kept_when_empty = Note("nullable", value=True)
+"""A field without a value is stored as null. The API server drops the others in silence; here that would turn off what
+somebody wanted, and `resolve` can refuse only what it sees."""
+
 same_weights = Note("x-everstep-same-weights", value=True)
 """The field does not change which weights come out, so that the recipe hash leaves it out."""
 
