@@ -16,6 +16,7 @@ from typing import Self
 from devcluster import addons, build, cgroups, host, images, network, processes
 from devcluster.control_plane import ControlPlane
 from devcluster.kubectl import Kubectl
+from devcluster.kwok import Kwok
 from devcluster.network import Machine
 from devcluster.node import Node
 from devcluster.problem import DevclusterError
@@ -157,6 +158,12 @@ class NamespacesCluster:
             kept = images.keep(archive, self.plan.folder / "images")
             _in_parallel([node.import_image for node in self.nodes if node.is_running()], kept)
             return images.name_of(kept)
+
+    def kwok(self, nodes: int) -> None:
+        """Have exactly `nodes` fake nodes, all Ready."""
+        with self._locked():
+            mark, folder = self.plan.mark("kwok"), self.plan.folder / "kwok"
+            Kwok(kubectl=self.kubectl, program=build.binaries() / "kwok", folder=folder, mark=mark).scale(nodes)
 
     # -- faults ------------------------------------------------------------------------------------------------------
 

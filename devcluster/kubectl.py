@@ -25,7 +25,7 @@ class Kubectl:
         Raises:
             DevclusterError: it failed, with its own words, or took longer than `timeout_s`.
         """
-        command = [self.binary, f"--kubeconfig={self.kubeconfig}", *arguments]
+        command: list[str | Path] = [self.binary, f"--kubeconfig={self.kubeconfig}", *arguments]
         shown = f"kubectl {' '.join(arguments)}"
         try:
             done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)

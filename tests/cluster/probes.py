@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from devcluster.kubectl import Kubectl, Manifest
@@ -105,7 +106,7 @@ class Held:
     def await_line(self, *wanted: str, after: int = 0, timeout_s: float = 30.0) -> list[str]:
         """Return what the pod has said, once it says one of `wanted` and has said more than `after` lines."""
         kubectl = self.probes.kubectl
-        follow = [kubectl.binary, f"--kubeconfig={kubectl.kubeconfig}", "logs", "--follow", self.pod]
+        follow: list[str | Path] = [kubectl.binary, f"--kubeconfig={kubectl.kubeconfig}", "logs", "--follow", self.pod]
         follow += [f"--namespace={self.probes.namespace}"]
         said: list[str] = []
         with subprocess.Popen(["timeout", f"{timeout_s}s", *follow], stdout=subprocess.PIPE, text=True) as process:

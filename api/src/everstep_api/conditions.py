@@ -1,7 +1,7 @@
-"""The conditions of a job: what they are about, the reasons they give, and the sentences with the numbers.
+"""What is said about a job: the conditions, their reasons, and the sentences with the numbers.
 
-A reason is a word for programs and belongs to one condition; a sentence is for people and may change. Reasons are also
-the reasons of the events, so one table (`python -m everstep_api.conditions`) documents both.
+A reason is a word for programs; it belongs to one condition and keeps its spelling. Its sentence is for people. Events
+have the same reasons, so `MEANINGS` documents both.
 """
 
 from dataclasses import dataclass
@@ -18,3 +18,88 @@ class ConditionType(StrEnum):
     SUSPENDED = "Suspended"
     COMPLETE = "Complete"
     FAILED = "Failed"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    SPEC_RESOLVED = "SpecResolved"
+    SPEC_INVALID = "SpecInvalid"
+    POD_REFUSED = "PodRefused"
+
+    ALL_SCHEDULED = "AllScheduled"
+    WAITING_FOR_WORKERS = "WaitingForWorkers"
+
+    TRAINING = "Training"
+    STARTING = "Starting"
+    RECOVERING = "Recovering"
+    RESIZING = "Resizing"
+    STANDING_STILL = "StandingStill"
+    ENDED = "Ended"
+
+    SUSPEND_WANTED = "SuspendWanted"
+    SUSPEND_REACHED = "SuspendReached"
+    RESUMED = "Resumed"
+
+    MODEL_WRITTEN = "ModelWritten"
+
+    RESTARTS_EXHAUSTED = "RestartsExhausted"
+    SAME_FAILURE = "SameFailure"
+    RULE_MATCHED = "RuleMatched"
+    RECIPE_REFUSED = "RecipeRefused"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    STARTUP_DEADLINE_EXCEEDED = "StartupDeadlineExceeded"
+
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
+    Reason.SPEC_RESOLVED: (ConditionType.ACCEPTED, "True", "job, profile and defaults make a spec that fits together"),
+    Reason.SPEC_INVALID: (ConditionType.ACCEPTED, "False", "they do not; nothing is made until the spec changes"),
+    Reason.POD_REFUSED: (ConditionType.ACCEPTED, "False", "the API server refuses the pod; it is asked again"),
+    Reason.ALL_SCHEDULED: (ConditionType.SCHEDULED, "True", "each wanted worker has a node"),
+    Reason.WAITING_FOR_WORKERS: (
+        ConditionType.SCHEDULED,
+        "False",
+        "some have none; the sentence has numbers and cause",
+    ),
+    Reason.TRAINING: (ConditionType.RUNNING, "True", "a world trains"),
+    Reason.STARTING: (ConditionType.RUNNING, "False", "workers start, models load or data is prepared"),
+    Reason.RECOVERING: (ConditionType.RUNNING, "False", "a worker or rank was lost and the next world forms"),
+    Reason.RESIZING: (ConditionType.RUNNING, "False", "the next world forms because its size changes"),
+    Reason.STANDING_STILL: (ConditionType.RUNNING, "False", "the job is suspended"),
+    Reason.ENDED: (ConditionType.RUNNING, "False", "the job has ended"),
+    Reason.SUSPEND_WANTED: (ConditionType.SUSPENDED, "False", "suspend is set and the work is made durable"),
+    Reason.SUSPEND_REACHED: (ConditionType.SUSPENDED, "True", "suspend is set and there are no pods"),
+    Reason.RESUMED: (ConditionType.SUSPENDED, "False", "suspend was taken back"),
+    Reason.MODEL_WRITTEN: (ConditionType.COMPLETE, "True", "the model is at its address"),
+    Reason.RESTARTS_EXHAUSTED: (ConditionType.FAILED, "True", "more failures than recovery.maxRestarts in the window"),
+    Reason.SAME_FAILURE: (ConditionType.FAILED, "True", "the same failure at the same step, three times"),
+    Reason.RULE_MATCHED: (ConditionType.FAILED, "True", "a rule of recovery.rules says FailJob"),
+    Reason.RECIPE_REFUSED: (
+        ConditionType.FAILED,
+        "True",
+        "the trainer cannot follow the recipe with this model and data",
+    ),
+    Reason.DEADLINE_EXCEEDED: (ConditionType.FAILED, "True", "activeDeadlineSeconds went by"),
+    Reason.STARTUP_DEADLINE_EXCEEDED: (ConditionType.FAILED, "True", "startupDeadlineSeconds went by without a step"),
+}
+"""For each reason its condition, that condition's status, and what it means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One thing to be said about a job, as a condition and as an event."""
+
+    reason: Reason
+    message: str
+
+    @property
+    def type(self) -> ConditionType:
+        """The condition that the reason belongs to."""
+        return MEANINGS[self.reason][0]
+
+    @property
+    def status(self) -> ConditionStatus:
+        """The status that the condition has for this reason."""
+        return MEANINGS[self.reason][1]

@@ -62,8 +62,8 @@ def _root_schema() -> Schema:
     fields = schema["properties"]
     for name in ("apiVersion", "kind"):
         fields[name] = {"type": "string", "description": fields[name]["description"]}
-    # The API server owns metadata; it lets a schema name these two properties, to which a rule can point.
-    fields["metadata"] = {"type": "object", "properties": {"name": {"type": "string"}}}
+    # The API server owns metadata: here it takes a schema of the name and not a word more.
+    fields["metadata"] = {"type": "object", "properties": {"name": fields["metadata"]["properties"]["name"]}}
     return {**schema, "required": ["spec"]}
 
 

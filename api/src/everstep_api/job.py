@@ -3,15 +3,16 @@
 `TrainingJobSpec` read from a manifest alone knows no profile; `resolve` is the way to a spec that can be acted upon.
 """
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from everstep_api.addresses import StoreAddress
 from everstep_api.recipe import Recipe
 from everstep_api.recovery import Checkpoint, Recovery
-from everstep_api.resource import Manifest, Resource, absent, by_name, derived, job_only
-from everstep_api.rules import Rule, Transition, unchanged
+from everstep_api.resource import Resource, absent, by_name, derived, job_only
+from everstep_api.rules import Rule, Transition, matches, unchanged
 from everstep_api.status import TrainingJobStatus
 from everstep_api.values import Name, ObjectName, Seconds
 from everstep_api.workers import Workers
@@ -63,6 +64,17 @@ class Output(Resource):
 
 class TrainingJobSpec(Resource):
     """What to train, on how many workers, and where the work is kept."""
+
+    guards = (
+        Rule.of(
+            "!has(self.startupDeadlineSeconds) || !has(self.activeDeadlineSeconds)"
+            " || self.startupDeadlineSeconds <= self.activeDeadlineSeconds",
+            holds=lambda spec: (spec.startup_deadline_seconds or 0) <= (spec.active_deadline_seconds or math.inf),
+            says="startupDeadlineSeconds is %d, which lies beyond activeDeadlineSeconds %d; make it shorter",
+            shows=["startupDeadlineSeconds", "activeDeadlineSeconds"],
+            at=".startupDeadlineSeconds",
+        ),
+    )
 
     transitions = (
         Transition.of(
@@ -136,25 +148,31 @@ def _only_while_suspended(path: str) -> Transition:
     )
 
 
+class Metadata(Resource):
+    """What each object of Kubernetes has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[
+        str,
+        Field(max_length=253),
+        Rule.of(
+            f"size(self) <= {LONGEST_NAME}",
+            holds=lambda name: len(name) <= LONGEST_NAME,
+            says=f"%s is too long for the names of its pods; use {LONGEST_NAME} characters or fewer",
+            shows=[""],
+        ),
+        matches(
+            "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+            says="%s cannot be part of a host name; use small letters and digits, and '-' between them",
+        ),
+    ]
+    """Name of the job, of 42 characters or fewer."""
+
+
 class TrainingJob(Resource):
     """A model to train. `kubectl get tj` shows the step, the loss and the reason it waits."""
 
-    guards = (
-        Rule.of(
-            f"size(self.metadata.name) <= {LONGEST_NAME}",
-            holds=lambda job: len(job.metadata.get("name", "")) <= LONGEST_NAME,
-            says=f"%s is too long for the names of its pods; use {LONGEST_NAME} characters or fewer",
-            shows=["metadata.name"],
-            at=".metadata.name",
-        ),
-        Rule.of(
-            'self.metadata.name.contains(".") == false',
-            holds=lambda job: "." not in job.metadata.get("name", ""),
-            says="%s has a dot, which the host name of a pod cannot have; use '-' instead",
-            shows=["metadata.name"],
-            at=".metadata.name",
-        ),
-    )
     transitions = (
         Transition.of(
             "!has(oldSelf.status) || has(self.status)",
@@ -173,8 +191,8 @@ class TrainingJob(Resource):
     """Version of the resource."""
     kind: Literal["TrainingJob"]
     """Kind of the resource."""
-    metadata: Manifest
-    """Name, namespace, labels and annotations. The name has at most 42 characters."""
+    metadata: Metadata
+    """Name, namespace, labels and annotations."""
     spec: TrainingJobSpec
     """What is wanted."""
     status: TrainingJobStatus | None = None

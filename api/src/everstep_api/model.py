@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from everstep_api.addresses import ModelAddress
-from everstep_api.resource import Manifest, Resource, absent, derived, job_only
-from everstep_api.rules import exactly_one_of
-from everstep_api.values import Key, ObjectName
+from everstep_api.resource import Resource, absent, derived, job_only, kept_when_empty
+from everstep_api.rules import Rule, exactly_one_of
+from everstep_api.values import Count, Key, ObjectName
 
 ModuleName = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -59,16 +59,35 @@ class Lora(Resource):
     """Whether the scale is alpha / sqrt(rank), which keeps large ranks stable."""
 
 
+class ModelConfig(Resource):
+    """A configuration of `transformers`; any of its fields, in its own spelling."""
+
+    model_config = ConfigDict(alias_generator=None, extra="allow")
+
+    model_type: Annotated[str, Field(min_length=1, max_length=128)]
+    """Kind of model as `transformers` knows it, such as llama."""
+    max_position_embeddings: Annotated[Count | None, absent("as many as this kind of model has by itself")] = None
+    """Most tokens in a row."""
+
+
 class Model(Resource):
     """The model: finished weights (`source`) or random ones (`config`)."""
 
     one_of = ("source", "config")
-    guards = (exactly_one_of(*one_of),)
+    guards = (
+        exactly_one_of(*one_of),
+        Rule.of(
+            "!has(self.config) || !has(self.lora)",
+            holds=lambda model: model.config is None or model.lora is None,
+            says="has lora with config, but adapters beside random weights learn little; remove lora or name a source",
+            at=".lora",
+        ),
+    )
 
     source: Annotated[ModelAddress | None, job_only, absent("config is given")] = None
     """Where the weights are: s3, gs, az, hf, pvc, file, or a bare `organisation/name` of the hub. The revision after
     `@` is resolved once, when the job first starts."""
-    config: Annotated[Manifest | None, job_only, absent("source is given")] = None
+    config: Annotated[ModelConfig | None, job_only, absent("source is given")] = None
     """A configuration of `transformers` with its model_type, for training from random weights, such as
     `{model_type: llama, hidden_size: 256, num_hidden_layers: 4}`. The size of the vocabulary follows the tokenizer."""
     tokenizer: Annotated[Tokenizer | None, derived("the one beside the model's weights; with config it is needed")] = (
@@ -77,5 +96,5 @@ class Model(Resource):
     """The tokenizer."""
     chat_template: Annotated[ChatTemplate | None, derived("the tokenizer's own")] = None
     """The template by which messages become text: exactly one of inline, configMapKeyRef."""
-    lora: Annotated[Lora | None, absent("off, all weights are trained")] = None
+    lora: Annotated[Lora | None, kept_when_empty, absent("off, all weights are trained")] = None
     """Adapters in place of full fine-tuning; `{}` takes their defaults."""

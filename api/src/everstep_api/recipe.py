@@ -6,8 +6,8 @@ from pydantic import Field
 
 from everstep_api.data import Data
 from everstep_api.model import Model
-from everstep_api.resource import Resource, absent, derived, same_weights
-from everstep_api.rules import exactly_one_of
+from everstep_api.resource import Resource, absent, as_set, derived, same_weights
+from everstep_api.rules import Rule, exactly_one_of
 from everstep_api.values import Count, auto_or
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -20,7 +20,7 @@ class Optimizer(Resource):
     name: Literal["adamw"] = "adamw"
     """The method."""
     learning_rate: Annotated[
-        float | None, Field(gt=0, le=10), derived("2e-4 with lora, 2e-5 for full fine-tuning, 3e-4 from random weights")
+        float | None, Field(gt=0, le=1), derived("2e-4 with lora, 2e-5 for full fine-tuning, 3e-4 from random weights")
     ] = None
     """Greatest learning rate; the schedule scales it."""
     betas: Annotated[
@@ -61,6 +61,16 @@ class Schedule(Resource):
 class Batch(Resource):
     """How many rows make a step; the same in a world of any size."""
 
+    guards = (
+        Rule.of(
+            "!has(self.size) || !has(self.microSize) || type(self.microSize) != int || self.size % self.microSize == 0",
+            holds=lambda batch: batch.size is None or batch.micro_size == "auto" or batch.size % batch.micro_size == 0,
+            says="size is %d, which is no multiple of microSize %s; choose a size that is",
+            shows=["size", "microSize"],
+            at=".size",
+        ),
+    )
+
     size: Annotated[
         Count | None,
         derived("64, halved until an epoch has 100 steps, but no fewer than the ranks of spec.workers.replicas"),
@@ -95,9 +105,23 @@ class Best(Resource):
 class Evaluation(Resource):
     """How often the held-out data is evaluated, and by what."""
 
+    guards = (
+        Rule.of(
+            "!has(self.metrics) || !has(self.best) || !has(self.best.metric) || self.best.metric in self.metrics",
+            holds=lambda evaluation: evaluation.best.metric in evaluation.metrics,
+            says="best.metric is %s, which is not computed; add it to metrics",
+            shows=["best.metric"],
+            at=".metrics",
+        ),
+    )
+
     every_steps: Count = 200
     """Steps from one evaluation to the next; there is one at the end in any case."""
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=3)] = ("loss", "perplexity", "tokenAccuracy")
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=3), as_set] = (
+        "loss",
+        "perplexity",
+        "tokenAccuracy",
+    )
     """What is computed."""
     best: Best = Best()
     """Which checkpoint counts as the best."""
@@ -105,6 +129,21 @@ class Evaluation(Resource):
 
 class Recipe(Resource):
     """What is trained on what, and how. It never changes once the job exists."""
+
+    guards = (
+        Rule.of(
+            "!has(self.schedule) || !has(self.schedule.warmup) || !has(self.schedule.warmup.steps)"
+            " || !has(self.duration) || !has(self.duration.steps) || self.schedule.warmup.steps < self.duration.steps",
+            holds=lambda recipe: (
+                recipe.schedule.warmup.steps is None
+                or recipe.duration.steps is None
+                or recipe.schedule.warmup.steps < recipe.duration.steps
+            ),
+            says="schedule.warmup.steps is %d but duration.steps is %d; warm up in fewer steps than there are",
+            shows=["schedule.warmup.steps", "duration.steps"],
+            at=".schedule",
+        ),
+    )
 
     task: Annotated[Literal["causal-lm"] | None, derived("the task of the model's architecture")] = None
     """What the model learns: `causal-lm` to go on with a text."""

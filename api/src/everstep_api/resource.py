@@ -5,14 +5,15 @@ between the job and the built-in default; the compiler turns each into a sentenc
 Where the default is no value but a derivation or an absence, `Derived` and `Absent` hold its words.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
-from everstep_api.rules import Rule, Transition, raise_violations, with_validations
+from everstep_api.rules import Rule, Transition, raise_sentences, raise_violations, with_validations
 
 Manifest = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON has it."""
@@ -62,6 +63,28 @@ class Note:
         return {**handler(schema), self.key: self.value}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distinct:
+    """Metadata of a list in which nothing stands twice: no value, or no value of the entries' field `key`."""
+
+    key: str | None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._refuse_twins, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        kind = {"x-kubernetes-list-type": "set" if self.key is None else "map"}
+        keys = {} if self.key is None else {"x-kubernetes-list-map-keys": [self.key]}
+        return {**handler(schema), **kind, **keys}
+
+    def _refuse_twins(self, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen = Counter(entry if self.key is None else getattr(entry, self.key) for entry in entries)
+        raise_sentences(
+            [("", f"{value} stands in the list twice; keep one") for value, count in seen.items() if count > 1]
+        )
+        return entries
+
+
 DEFAULT_WORDS = "x-everstep-default"
 JOB_ONLY = "x-everstep-job-only"
 
@@ -79,11 +102,15 @@ def absent(words: str) -> Note:
 job_only = Note(JOB_ONLY, value=True)
 """The field is the job's own and no profile may set it. What the schema requires of each job is of this kind."""
 
+kept_when_empty = Note("nullable", value=True)
+"""A field without a value is stored as null. The API server drops the others in silence; here that would turn off what
+somebody wanted, and `resolve` can refuse only what it sees."""
+
 same_weights = Note("x-everstep-same-weights", value=True)
 """The field does not change which weights come out, so that the recipe hash leaves it out."""
 
-by_name = Note("x-kubernetes-list-type", "map")
+by_name = Distinct(key="name")
 """The list's entries are told apart by their `name`."""
 
-as_set = Note("x-kubernetes-list-type", "set")
+as_set = Distinct(key=None)
 """No value stands in the list twice."""

@@ -18,7 +18,7 @@ from typing import Any, Self
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-type_of_violation = "everstep_rule"
+TYPE_OF_VIOLATION = "everstep_rule"
 """The error type under which pydantic carries our own sentences; `problems` prints these as they are."""
 
 
@@ -140,12 +140,16 @@ def unchanged(parent: str, field: str) -> str:
 
 
 def raise_violations(rules: Sequence[Rule], value: Any) -> None:
-    """Raise one pydantic error that carries the sentences of all rules which the value breaks."""
-    sentences = [sentence for rule in rules if (sentence := rule.check(value)) is not None]
-    if sentences:
-        raise PydanticCustomError(
-            type_of_violation, "{joined}", {"joined": "; ".join(sentences), "sentences": sentences}
-        )
+    """Raise one pydantic error with the sentences of all rules that the value breaks, if there are any."""
+    said = [(rule.at, sentence) for rule in rules if (sentence := rule.check(value)) is not None]
+    raise_sentences(said)
+
+
+def raise_sentences(said: Sequence[tuple[str, str]]) -> None:
+    """Raise one pydantic error with these sentences, each with the field below the value that it is about, if any."""
+    if said:
+        joined = "; ".join(sentence for _, sentence in said)
+        raise PydanticCustomError(TYPE_OF_VIOLATION, "{joined}", {"joined": joined, "said": said})
 
 
 def with_validations(schema: dict[str, Any], rules: Sequence[Rule | Transition]) -> dict[str, Any]:

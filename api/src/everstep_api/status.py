@@ -5,14 +5,16 @@ so the API server refuses a status that loses or lowers it, or that changes the 
 the condition by which a job has ended: a finished job never comes back.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from everstep_api.conditions import ConditionType
+from everstep_api.conditions import ConditionStatus, ConditionType, Statement
 from everstep_api.history import AvoidedNode, Goodput, Recoveries
 from everstep_api.progress import Checkpoints, EvaluationHistory, Progress, Result
-from everstep_api.resource import Note, by_name
+from everstep_api.resource import Distinct, by_name
 from everstep_api.rules import Rule, Transition
 from everstep_api.told import Number, PascalCase, Sentence, Told, Word, WorldNumber
 from everstep_api.workers import MOST_WORKERS
@@ -23,7 +25,7 @@ class Condition(Told):
 
     type: ConditionType
     """What the condition is about."""
-    status: Literal["True", "False", "Unknown"]
+    status: ConditionStatus
     """Whether it is so."""
     observed_generation: Number | None = None
     """Generation of the spec of which it is said."""
@@ -167,8 +169,7 @@ class TrainingJobStatus(Told):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(max_length=len(ConditionType)),
-        Note("x-kubernetes-list-type", "map"),
-        Note("x-kubernetes-list-map-keys", ["type"]),
+        Distinct(key="type"),
     ] = ()
     """What is so and what is not, with reasons and numbers."""
     workers: WorkerCounts | None = None
@@ -198,3 +199,21 @@ class TrainingJobStatus(Told):
             for condition in self.conditions
             if condition.type in {ConditionType.COMPLETE, ConditionType.FAILED} and condition.status == "True"
         )
+
+
+def stated(
+    conditions: Sequence[Condition], statement: Statement, *, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """The conditions with the statement among them; its time moves only when its status flips."""
+    before = next((condition for condition in conditions if condition.type == statement.type), None)
+    after = Condition(
+        type=statement.type,
+        status=statement.status,
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time if before and before.status == statement.status else now,
+        reason=statement.reason,
+        message=statement.message,
+    )
+    if before is None:
+        return (*conditions, after)
+    return tuple(after if condition is before else condition for condition in conditions)

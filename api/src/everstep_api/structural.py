@@ -12,6 +12,9 @@ from everstep_api.resource import DEFAULT_WORDS, JOB_ONLY
 
 Schema = dict[str, Any]
 
+LONGEST_WORD = 64
+"""Characters of a word beside numbers: a bound on the cost of its rule, wide enough that the rule does the refusing."""
+
 _KEPT = {
     "description",
     "enum",
@@ -23,6 +26,7 @@ _KEPT = {
     "minItems",
     "minLength",
     "minimum",
+    "nullable",
     "pattern",
     "type",
     "x-kubernetes-list-map-keys",
@@ -63,12 +67,7 @@ def _list(schema: Schema, definitions: Schema) -> Schema:
     if schema.get("type") != "array":
         return {}
     kind = schema.get("x-kubernetes-list-type", "atomic")
-    keys = schema.get("x-kubernetes-list-map-keys", ["name"])
-    return {
-        "items": _compiled(schema["items"], definitions),
-        "x-kubernetes-list-type": kind,
-        **({"x-kubernetes-list-map-keys": keys} if kind == "map" else {}),
-    }
+    return {"items": _compiled(schema["items"], definitions), "x-kubernetes-list-type": kind}
 
 
 def _object(schema: Schema, definitions: Schema) -> Schema:
@@ -143,6 +142,6 @@ def _one_type(schema: Schema, definitions: Schema) -> Schema:
         validations = [*only.get("x-kubernetes-validations", []), *rest.get("x-kubernetes-validations", [])]
         return {**only, **rest, **({"x-kubernetes-validations": validations} if validations else {})}
     if [branch["type"] for branch in branches] == ["integer", "string"]:
-        longest = max(len(branches[1].get("const", "")), branches[1].get("maxLength", 0))
+        longest = max(LONGEST_WORD, branches[1].get("maxLength", 0))
         return {**rest, "x-kubernetes-int-or-string": True, "maxLength": longest}
     raise SchemaError(f"a structural schema has one type a field; this one has {schema['anyOf']}")

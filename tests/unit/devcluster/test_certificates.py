@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from devcluster import certificates
@@ -70,7 +71,7 @@ def test_a_kubeconfig_works_wherever_it_is_copied(tmp_path: Path) -> None:
     assert str(tmp_path) not in path.read_text()
     held = base64.b64decode(config["users"][0]["user"]["client-certificate-data"])
     assert held == client.certificate.read_bytes()
-    key = certificates.serialization.load_pem_private_key(
+    key = load_pem_private_key(
         base64.b64decode(config["users"][0]["user"]["client-key-data"]), password=None
     )
     assert isinstance(key, ec.EllipticCurvePrivateKey)

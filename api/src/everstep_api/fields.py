@@ -1,0 +1,60 @@
+"""Finds one's way through the models: the fields by their names in a manifest, and the models behind them."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args
+
+from pydantic.fields import FieldInfo
+
+from everstep_api.resource import Resource
+
+Path = tuple[str | int, ...]
+
+
+class Field(NamedTuple):
+    """A field of a model, as a manifest has it."""
+
+    name: str
+    info: FieldInfo
+    model: type[Resource] | None
+    """The model of the field's value, or of each entry when the value is a list."""
+
+    def has(self, note: object) -> bool:
+        """Whether the field carries this metadata."""
+        return note in self.info.metadata
+
+
+def fields_of(model: type[Resource] | None) -> dict[str, Field]:
+    """The fields of the model by their names in a manifest; none for what has no model."""
+    if model is None:
+        return {}
+    fields = [Field(info.alias or name, info, _model_in(info.annotation)) for name, info in model.model_fields.items()]
+    return {field.name: field for field in fields}
+
+
+def model_at(path: Path, model: type[Resource]) -> type[Resource] | None:
+    """The model of what lies at the path, if it has one."""
+    found: type[Resource] | None = model
+    for step in path:
+        if isinstance(step, str):
+            field = fields_of(found).get(step)
+            found = field.model if field else None
+    return found
+
+
+def dotted(path: Path) -> str:
+    """The path as people write it: `recipe.data.train[0].source`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def _model_in(annotation: Any) -> type[Resource] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Resource):
+        return annotation
+    return next(_models_in(get_args(annotation)), None)
+
+
+def _models_in(annotations: tuple[Any, ...]) -> Iterator[type[Resource]]:
+    for annotation in annotations:
+        model = _model_in(annotation)
+        if model is not None:
+            yield model

@@ -1,0 +1,108 @@
+"""From a job as written to the spec that is acted upon: job over profile over built-in default.
+
+`resolve` is the only place where defaults come in, and it is pure: the same job, profiles and defaults give the same
+spec. Values that follow from the model and the data stay absent here; the plan of the run has them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from everstep_api.checks import problems_across
+from everstep_api.fields import Path, dotted, fields_of
+from everstep_api.job import TrainingJobSpec
+from everstep_api.layers import Defaults, built_in_defaults, completed, layered
+from everstep_api.origin import Origin
+from everstep_api.reading import Unreadable, read
+from everstep_api.recipe import Recipe
+from everstep_api.resource import Manifest, Resource, job_only, same_weights
+from everstep_api.status import UsedProfile
+
+DEFAULT_PROFILE = "default"
+
+
+class SpecError(ValueError):
+    """A spec that no job can be made of; `problems` has one sentence for each fault."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A spec in which nothing is open but what follows from the model and the data."""
+
+    spec: TrainingJobSpec
+    profile: UsedProfile | None
+    """The profile that was taken, for the status."""
+
+    @property
+    def recipe_hash(self) -> str:
+        """What tells whether an earlier job trained the same."""
+        return recipe_hash(self.spec.recipe)
+
+
+def resolve(spec: Manifest, profiles: Mapping[str, Manifest], defaults: Defaults | None = None) -> Resolved:
+    """The job's spec, completed by its profile and the built-in defaults.
+
+    Args:
+        spec: The job's `spec` as it is written.
+        profiles: Parts of a spec by the profile's name. The job takes the one it names, else `default` if that is here.
+        defaults: Built-in defaults as pinned at the job's first start; absent: those of this release.
+
+    Raises:
+        SpecError: No job can be made of it; one sentence for each fault, all at once.
+    """
+    name = spec.get("profile", DEFAULT_PROFILE)
+    profile = profiles.get(name, {})
+    merged = layered(profile, spec, TrainingJobSpec)
+    origin = Origin(job=spec, profile=profile, profile_name=name, merged=merged)
+    sentences = [
+        f"profile {name}: {path} belongs to the job; remove it from the profile" for path in _job_only(profile)
+    ]
+    if "profile" in spec and name not in profiles:
+        sentences.append(f"spec.profile is {name}, which is no profile here; {_choice_of(profiles)}")
+    try:
+        resolved = read(TrainingJobSpec, completed(merged, built_in_defaults() if defaults is None else defaults))
+    except Unreadable as unreadable:
+        raise SpecError([*sentences, *map(origin.sentence, unreadable.problems)]) from unreadable
+    sentences.extend(map(origin.sentence, problems_across(resolved)))
+    if sentences:
+        raise SpecError(sentences)
+    used = UsedProfile(name=name, digest=_digest(profile)) if name in profiles else None
+    return Resolved(spec=resolved, profile=used)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """A digest of all that decides which weights come out, by which a job knows an earlier one as its own.
+
+    It is taken before values are derived from model and data, and leaves out how often is evaluated and logged, and how
+    the same sums are spread over devices.
+    """
+    silent = {field.name for field in fields_of(Recipe).values() if field.has(same_weights)}
+    return _digest({name: value for name, value in recipe.manifest().items() if name not in silent})
+
+
+def _digest(value: Manifest) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _choice_of(profiles: Mapping[str, Manifest]) -> str:
+    if not profiles:
+        return "there are no profiles; remove the line"
+    return f"use {', '.join(sorted(profiles))}, or remove the line"
+
+
+def _job_only(profile: Any, model: type[Resource] | None = TrainingJobSpec, path: Path = ()) -> Iterator[str]:
+    """The fields of a profile that only a job may have."""
+    for field in fields_of(model).values():
+        if not isinstance(profile, dict) or field.name not in profile:
+            continue
+        if field.has(job_only):
+            yield dotted((*path, field.name))
+        else:
+            yield from _job_only(profile[field.name], field.model, (*path, field.name))

@@ -1,0 +1,134 @@
+"""The sentences of the conditions: whole ones, with the objects and the numbers in them."""
+
+from collections.abc import Sequence
+
+from everstep_api.conditions import Reason, Statement
+
+SAME_FAILURES = 3
+"""The same failure at the same step so many times is the program's fault: chance does not aim."""
+
+
+def spec_resolved(profile: str | None) -> Statement:
+    """The job can have pods."""
+    taken = f"with the profile {profile}" if profile else "without a profile"
+    return Statement(reason=Reason.SPEC_RESOLVED, message=f"The spec is complete, {taken}.")
+
+
+def spec_invalid(problems: Sequence[str]) -> Statement:
+    """The job cannot have pods; all that is wrong at once."""
+    return Statement(reason=Reason.SPEC_INVALID, message="\n".join(f"{problem}." for problem in problems))
+
+
+def pod_refused(sentence: str) -> Statement:
+    """The API server refuses the job's pods with this sentence."""
+    return Statement(reason=Reason.POD_REFUSED, message=f"The API server refuses the pods of this job: {sentence}")
+
+
+def all_scheduled(workers: int) -> Statement:
+    """Each wanted worker has a node."""
+    return Statement(reason=Reason.ALL_SCHEDULED, message=f"{_of(workers, workers)} scheduled.")
+
+
+def waiting_for_workers(scheduled: int, *, wanted: int, enough: int, cause: str) -> Statement:
+    """Some workers have no node; `enough` of them would do, and `cause` is the scheduler's or the node's sentence."""
+    goal = "all are needed" if enough == wanted else f"{enough} are enough to train"
+    message = f"{_of(scheduled, wanted)} scheduled, {goal}: {cause}"
+    return Statement(reason=Reason.WAITING_FOR_WORKERS, message=message)
+
+
+def starting(ready: int, *, wanted: int) -> Statement:
+    """Workers start and no world trains yet."""
+    return Statement(reason=Reason.STARTING, message=f"{_of(ready, wanted)} ready to train.")
+
+
+def training(world: int, *, size: int) -> Statement:
+    """A world trains."""
+    return Statement(reason=Reason.TRAINING, message=f"World {world} trains with {_count(size, 'worker')}.")
+
+
+def recovering(lost: int, *, of: int, resume_step: int, remaining: int) -> Statement:
+    """Workers were lost; the next world resumes after `resume_step`."""
+    message = f"{_of(lost, of)} lost; resuming at step {resume_step + 1:,} with {remaining:,}."
+    return Statement(reason=Reason.RECOVERING, message=message)
+
+
+def resizing(size: int, *, to: int) -> Statement:
+    """The world pauses, for one of another size."""
+    return Statement(reason=Reason.RESIZING, message=f"The world goes from {_count(size, 'worker')} to {to:,}.")
+
+
+def suspend_wanted(step: int) -> Statement:
+    """The job stops; its work is made durable first."""
+    message = f"Suspending: step {step:,} is written to the storage, then the pods are deleted."
+    return Statement(reason=Reason.SUSPEND_WANTED, message=message)
+
+
+def suspend_reached(step: int) -> Statement:
+    """The job stands still."""
+    return Statement(reason=Reason.SUSPEND_REACHED, message=f"Suspended; it resumes at step {step + 1:,}.")
+
+
+def resumed() -> Statement:
+    """The job goes on."""
+    return Statement(reason=Reason.RESUMED, message="Resumed.")
+
+
+def standing_still() -> Statement:
+    """No world trains, since the job is suspended."""
+    return Statement(reason=Reason.STANDING_STILL, message="The job is suspended; set suspend to false to go on.")
+
+
+def ended() -> Statement:
+    """No world trains any more."""
+    return Statement(reason=Reason.ENDED, message="The job has ended.")
+
+
+def model_written(uri: str, *, steps: int) -> Statement:
+    """The job is done."""
+    message = f"Trained {_count(steps, 'step')}; the model is at {uri}."
+    return Statement(reason=Reason.MODEL_WRITTEN, message=message)
+
+
+def restarts_exhausted(failures: int, *, window_s: int, last: str) -> Statement:
+    """The budget is spent; `last` is the sentence about the last failure."""
+    message = (
+        f"{_count(failures, 'failure')} within {window_s:,} s, more than recovery.maxRestarts; the last one: {last}"
+    )
+    return Statement(reason=Reason.RESTARTS_EXHAUSTED, message=message)
+
+
+def same_failure(step: int, *, failure: str) -> Statement:
+    """The program fails at the same place again and again."""
+    message = f"The same failure at step {step:,} {SAME_FAILURES} times, so another try would not help: {failure}"
+    return Statement(reason=Reason.SAME_FAILURE, message=message)
+
+
+def rule_matched(rule: str, *, exit_code: int) -> Statement:
+    """A rule of the job gives it up."""
+    message = f"A rank exited with code {exit_code}; the rule {rule} of recovery.rules fails the job."
+    return Statement(reason=Reason.RULE_MATCHED, message=message)
+
+
+def recipe_refused(sentence: str) -> Statement:
+    """The trainer cannot follow the recipe."""
+    return Statement(reason=Reason.RECIPE_REFUSED, message=sentence)
+
+
+def deadline_exceeded(limit_s: int, *, step: int) -> Statement:
+    """The job took too long."""
+    message = f"activeDeadlineSeconds of {limit_s:,} went by; the job had reached step {step:,}."
+    return Statement(reason=Reason.DEADLINE_EXCEEDED, message=message)
+
+
+def startup_deadline_exceeded(limit_s: int, *, stage: str) -> Statement:
+    """The job took too long to its first step; `stage` is what it was doing."""
+    message = f"startupDeadlineSeconds of {limit_s:,} went by without a step; at the end: {stage}"
+    return Statement(reason=Reason.STARTUP_DEADLINE_EXCEEDED, message=message)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _of(some: int, wanted: int) -> str:
+    return f"{some:,} of {_count(wanted, 'worker')}"

@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from devcluster.kubectl import Kubectl
+from devcluster.problem import DevclusterError
+from everstep_api.manifest import read_manifests
+from tests.api.agreement import differences
+from tests.paths import EXAMPLES
+
+NASTY = Path(__file__).parent / "nasty.yaml"
+
+each_example = pytest.mark.parametrize("example", [pytest.param(path, id=path.stem) for path in EXAMPLES])
+
+
+@each_example
+def test_every_example_is_accepted(kubectl: Kubectl, example: Path) -> None:
+    assert "created (server dry run)" in kubectl.run("create", "--dry-run=server", "-f", str(example))
+
+
+@each_example
+def test_our_loader_reads_every_example_as_kubectl_does(kubectl: Kubectl, example: Path) -> None:
+    stored = json.loads(kubectl.run("create", "--dry-run=server", "--output=json", "-f", str(example)))
+    (ours,) = read_manifests(example.read_text())
+    assert not differences(stored["spec"], ours["spec"])
+    assert stored["metadata"]["name"] == ours["metadata"]["name"]
+
+
+def test_our_loader_reads_the_traps_of_yaml_as_kubectl_does(kubectl: Kubectl) -> None:
+    """Numbers in all their spellings, words that are booleans, dates, merge keys, tags, keys that are no text."""
+    theirs = json.loads(
+        kubectl.run("create", "--dry-run=client", "--validate=false", "--output=json", "-f", str(NASTY))
+    )
+    (ours,) = read_manifests(NASTY.read_text())
+    assert not differences(theirs, {**ours, "metadata": theirs["metadata"]})
+
+
+def test_a_misspelt_field_is_refused_by_its_name(kubectl: Kubectl) -> None:
+    text = EXAMPLES[0].read_text().replace("replicas:", "replica:")
+    with pytest.raises(DevclusterError, match=r'unknown field "spec\.workers\.replica"'):
+        kubectl.run("apply", "-f", "-", stdin=text)
+
+
+def test_a_number_that_is_none_reaches_no_api_server(kubectl: Kubectl) -> None:
+    """kubectl cannot say it in JSON; our loader refuses it with its line."""
+    text = EXAMPLES[0].read_text().replace("replicas: 2", "replicas: .nan")
+    with pytest.raises(DevclusterError, match="unsupported value: NaN"):
+        kubectl.run("apply", "-f", "-", stdin=text)
