@@ -3,6 +3,7 @@
 TrainerError
 ├── RefusedError   the job cannot be done as it is written; its sentence says what to change
 ├── FencedError    a later world exists in the storage: whatever this one would commit is void
+├── MalformedRecordError  a record of the data is none; what reads the record says where it stands
 ├── DamagedError   bytes that were read are not those that were written
 └── StorageError   the storage did not do what it was asked; it may do so later
 """
@@ -26,6 +27,10 @@ class FencedError(TrainerError):
     def __init__(self, *, own: int, seen: int) -> None:
         super().__init__(f"World {own} has a successor: world {seen} exists in the storage.")
         self.world_seen = seen
+
+
+class MalformedRecordError(TrainerError):
+    """A record of the data is none. The text continues a sentence that begins "Line 7 of s3://…"."""
 
 
 class DamagedError(TrainerError):
