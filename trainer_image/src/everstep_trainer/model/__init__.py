@@ -1,0 +1,6 @@
+"""The model: where it comes from, how it is built, what fills its weights, and how it leaves.
+
+`source.py` fetches its files, `build.py` makes it on the meta device (`lora.py` adds adapters, `recompute.py` saves
+memory), `weights.py` fills whatever part of it a rank holds, `export.py` writes it for transformers with a `card.py`.
+Nothing here knows how a model is spread over ranks.
+"""
