@@ -25,7 +25,7 @@ class FencedError(TrainerError):
     """A later world exists in the storage, so this one must not commit anything any more."""
 
     def __init__(self, *, own: int, seen: int) -> None:
-        super().__init__(f"World {own} has a successor: world {seen} exists in the storage.")
+        super().__init__(f"World {own} may not commit: world {seen} has begun in the storage.")
         self.world_seen = seen
 
 

@@ -248,7 +248,7 @@ def _split(uri: str) -> tuple[str, str, str]:
 
 @cache
 def _folders() -> Any:
-    return LocalStore()
+    return LocalStore(automatic_cleanup=True)  # a bucket has no empty folders either
 
 
 @cache

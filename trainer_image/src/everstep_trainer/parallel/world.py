@@ -11,12 +11,15 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
-import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined] # exported, but not in torch's annotations
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+Sharding = Literal["full", "hybrid", "none"]
+"""Weights are spread over all ranks, over those of each worker, or not at all."""
 
 _SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of an interface (netdevice(7))."""
@@ -70,10 +73,20 @@ class World:
 
     @property
     def mesh(self) -> DeviceMesh:
-        """All ranks in one dimension."""
+        """The ranks, as weights are spread over them: in one dimension, or in two as (replica, shard)."""
         if self._mesh is None:
             raise RuntimeError("This world has no group: it was made by `alone`, for work outside of a job.")
         return self._mesh
+
+    @property
+    def replicas(self) -> int:
+        """How many times the world holds each weight."""
+        return 1 if self._mesh is None or self._mesh.ndim == 1 else self._mesh.size(0)
+
+    @property
+    def is_first_replica(self) -> bool:
+        """Whether this rank's shards are those that are saved."""
+        return self.replicas == 1 or self.mesh.get_local_rank(0) == 0
 
     def all_reduce(self, vector: Tensor) -> Tensor:
         """The sum of the ranks' vectors, the same bits on each of them; the argument stays as it is."""
@@ -113,10 +126,11 @@ def join_store(host: str, port: int, *, timeout_s: float) -> TCPStore:
     return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=timeout_s), use_libuv=True)
 
 
-def enter(place: Place, store: TCPStore, *, timeout_s: float) -> World:
+def enter(place: Place, store: TCPStore, *, sharding: Sharding, timeout_s: float) -> World:
     """Become a rank of the world: returns once all of its ranks have.
 
-    The timeout bounds each collective. It is a last resort: the agent sees a standstill before that.
+    The groups of the mesh are made here, in one order on all ranks, and nowhere else. The timeout bounds each
+    collective. It is a last resort: the agent sees a standstill before that.
     """
     _bind_gloo(place.host)
     dist.init_process_group(
@@ -126,7 +140,16 @@ def enter(place: Place, store: TCPStore, *, timeout_s: float) -> World:
         world_size=place.size,
         timeout=timedelta(seconds=timeout_s),
     )
-    return World(place, store, init_device_mesh("cpu", (place.size,), mesh_dim_names=("data",)))
+    shards = {"full": place.size, "hybrid": place.ranks_per_worker, "none": 1}[sharding]
+    if shards == place.size:
+        return World(place, store, init_device_mesh("cpu", (place.size,), mesh_dim_names=("shard",)))
+    shape = (place.size // shards, shards)
+    return World(place, store, init_device_mesh("cpu", shape, mesh_dim_names=("replica", "shard")))
+
+
+def leave_rehearsal() -> None:
+    """Close the group of a rehearsal, so that the process can enter its world; worlds themselves are never closed."""
+    dist.destroy_process_group()
 
 
 def _bind_gloo(host: str) -> None:
@@ -147,8 +170,3 @@ def _bind_gloo(host: str) -> None:
             if socket.inet_ntoa(answer[20:24]) == address:
                 os.environ["GLOO_SOCKET_IFNAME"] = name
                 return
-
-
-def one_thread() -> None:
-    """Compute with one thread in this process: ranks share their machine's cores among themselves."""
-    torch.set_num_threads(1)

@@ -1,0 +1,117 @@
+"""A store creates each object once, and says so whatever becomes of the answers."""
+
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+from obstore.exceptions import GenericError
+
+from everstep_trainer import objects
+from everstep_trainer.errors import RefusedError, StorageError
+from everstep_trainer.objects import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(f"file://{tmp_path}/a folder")
+
+
+def test_only_the_first_of_two_contents_is_created(store: Store) -> None:
+    assert store.put_if_absent("a/b.json", b"first")
+    assert store.put_if_absent("a/b.json", b"first")
+    assert not store.put_if_absent("a/b.json", b"other")
+    assert store.get("a/b.json") == b"first"
+
+
+def test_a_folder_lists_what_lies_below_it_by_name(store: Store) -> None:
+    for name in ("b/2.json", "b/1.json", "bc/3.json", "d.json"):
+        store.put(name, name.encode())
+
+    assert [entry.name for entry in store.entries("b")] == ["b/1.json", "b/2.json"]
+    assert [entry.name for entry in store.under("b").entries()] == ["1.json", "2.json"]
+    assert store.folders() == ["b", "bc"]
+    assert store.folders("none") == []
+
+
+def test_a_missing_object_is_none_to_find_and_an_error_to_get(store: Store) -> None:
+    assert store.find("a") is None
+    assert store.head("a") is None
+    with pytest.raises(StorageError, match="a folder/a does not exist"):
+        store.get("a")
+    store.delete(["a"])
+
+
+def test_a_range_is_exact_or_an_error(store: Store) -> None:
+    store.put("a", b"0123456789")
+
+    assert store.get_range("a", 2, 3) == b"234"
+    assert store.get_range("a", 2, 0) == b""
+    with pytest.raises(StorageError, match="ends 2 bytes before 12"):
+        store.get_range("a", 8, 4)
+
+
+def test_a_bare_path_is_a_folder_and_nothing_is_made_by_looking(tmp_path: Path) -> None:
+    looked = Store.at(str(tmp_path / "none"))
+
+    assert looked.entries() == []
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("uri", ["pvc://claim/folder", "hf://organisation/name", "http://host/file"])
+def test_an_address_of_another_kind_is_refused_with_those_that_are_known(uri: str) -> None:
+    with pytest.raises(RefusedError, match="use s3, gs, az or file"):
+        Store.at(uri)
+
+
+def test_an_answer_that_was_lost_is_found_by_looking(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The object was created, but the connection was cut before the answer came."""
+    put = obstore.put
+
+    def lose(*args: Any, **keywords: Any) -> None:
+        put(*args, **keywords)
+        raise GenericError("connection reset")
+
+    monkeypatch.setattr(obstore, "put", lose)
+
+    assert store.put_if_absent("a", b"ours")
+
+
+def test_a_request_that_failed_is_tried_again_up_to_a_limit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "CREATE_PAUSE_S", 0.0)
+    tries = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        tries.append(1)
+        raise GenericError("connection reset")
+
+    monkeypatch.setattr(obstore, "put", fail)
+
+    with pytest.raises(StorageError, match=r"Could not create .*a folder/a: connection reset"):
+        store.put_if_absent("a", b"ours")
+    assert len(tries) == objects.CREATE_ATTEMPTS
+
+
+def test_a_store_with_atomic_creation_passes_the_probe_and_is_left_clean(store: Store) -> None:
+    store.probe()
+
+    assert store.entries() == []
+
+
+def test_a_store_where_several_clients_win_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = obstore.put
+
+    def overwrite(*args: Any, **keywords: Any) -> None:
+        put(*args, **{name: value for name, value in keywords.items() if name != "mode"})
+
+    monkeypatch.setattr(obstore, "put", overwrite)
+
+    with pytest.raises(RefusedError, match=r"8 of 8 clients created the same object at once; use a store with atomic"):
+        store.probe()
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(RefusedError, match="which cannot be written"):
+        Store.at(str(tmp_path / "file")).probe()

@@ -1,0 +1,39 @@
+"""The step's reduction: the one all-reduce by which all ranks know the same numbers and therefore do the same.
+
+A short fp64 vector: 1 to 3 ms over Gloo. Digests are sums of 32-bit numbers, which fp64 holds exactly for two million
+rows a step.
+"""
+
+from dataclasses import astuple, dataclass
+
+import torch
+
+from everstep_trainer.parallel.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What one rank adds to a step and, after the reduction, what all ranks together did."""
+
+    squared_gradient: float
+    """Sum of the squares of the gradient's local parts."""
+    loss: float
+    """Sum over the targets."""
+    rows: float
+    """Sum of the digests of the rows that were eaten."""
+    not_finite: float
+    """Ranks that met a number that is none."""
+    stop: float
+    """Ranks that were asked to stop after this step."""
+    stop_durably: float
+    """Ranks that were asked to stop once the state is in the storage."""
+    save: float
+    """Ranks by whose clock a durable checkpoint is due."""
+    uploading: float
+    """Ranks that are still busy with the checkpoint before."""
+
+
+def reduce_totals(own: Totals, world: World) -> Totals:
+    """The sums of the ranks' numbers, the same bits on each of them."""
+    summed = world.all_reduce(torch.tensor(astuple(own), dtype=torch.float64))
+    return Totals(**dict(zip(Totals.__slots__, summed.tolist(), strict=True)))
