@@ -41,6 +41,17 @@ def starting(ready: int, *, wanted: int) -> Statement:
     return Statement(reason=Reason.STARTING, message=f"{_of(ready, wanted)} ready to train.")
 
 
+def loading(world: int, *, size: int, doing: str) -> Statement:
+    """The first world is formed and makes no steps yet; `doing` is what it does."""
+    return Statement(reason=Reason.STARTING, message=f"World {world} of {_count(size, 'worker')} {doing}.")
+
+
+def taking_up(world: int, *, size: int, resume_step: int) -> Statement:
+    """A later world is formed and makes no steps yet; it resumes after `resume_step`."""
+    message = f"World {world} takes up step {resume_step + 1:,} with {_count(size, 'worker')}."
+    return Statement(reason=Reason.RECOVERING, message=message)
+
+
 def training(world: int, *, size: int) -> Statement:
     """A world trains."""
     return Statement(reason=Reason.TRAINING, message=f"World {world} trains with {_count(size, 'worker')}.")

@@ -1,0 +1,63 @@
+"""A decision's pods, in order: first what ends, then what begins. What the cluster refuses is kept as a fact."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from everstep_operator.cluster import Cluster, RefusedError
+from everstep_operator.decide.decision import Decision, NewPod
+from everstep_operator.decide.facts import Job, Refusal
+from everstep_operator.podspec import pod_manifest
+from everstep_operator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_REFUSAL_LASTS = timedelta(seconds=30)
+"""How long a refused pod is not tried again: quotas and policies change at people's pace."""
+
+
+class Actor:
+    """Makes and deletes pods, and remembers what was refused."""
+
+    def __init__(self, *, cluster: Cluster, settings: Settings, refusals: dict[str, Refusal]) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._refusals = refusals
+
+    async def act(self, job: Job, decision: Decision) -> bool:
+        """Delete and create the pods; return whether the cluster refused one that it had not refused before."""
+        for doomed in decision.delete:
+            await self._cluster.delete_pod(job, doomed)
+        if not decision.create:
+            return False
+        try:
+            if decision.is_rehearsed:
+                await self._cluster.create_pod(self._manifest(job, decision, decision.create[0]), is_rehearsal=True)
+            await self._create(job, decision)
+        except RefusedError as refusal:
+            known = self._refusals.get(job.uid)
+            self._refusals[job.uid] = Refusal(sentence=str(refusal), retry_at=datetime.now(UTC) + _REFUSAL_LASTS)
+            log.warning("the cluster refuses the pods: %s", refusal, extra={"job": str(job.key)})
+            return known is None or known.sentence != str(refusal)
+        self._refusals.pop(job.uid, None)
+        return False
+
+    async def _create(self, job: Job, decision: Decision) -> None:
+        """Create the pods in batches of 1, 2, 4 …, so that what is refused once is not refused a thousand times."""
+        rest: Sequence[NewPod] = decision.create
+        size = 1
+        while rest:
+            batch, rest = rest[:size], rest[size:]
+            size *= 2
+            results = await asyncio.gather(
+                *(self._cluster.create_pod(self._manifest(job, decision, pod)) for pod in batch),
+                return_exceptions=True,
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+
+    def _manifest(self, job: Job, decision: Decision, pod: NewPod) -> dict[str, object]:
+        assert decision.spec is not None  # noqa: S101 - without a spec nothing is created
+        return pod_manifest(job, decision.spec, pod, self._settings)

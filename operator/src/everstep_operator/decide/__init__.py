@@ -1,0 +1,133 @@
+"""All that the operator knows about jobs, without I/O, clock or log: an `Observation` goes in, a `Decision` comes out.
+
+Start at `decide`, below. `acceptance` says whether the job may have pods, `pods` which should exist, `members` how
+each member of the world stands to it, `failures` who is lost and what that costs, `world` who trains with whom,
+`ending` when it is over, `conditions` and `status` what people and the next decision read. It imports `everstep_api`
+alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from everstep_api.conditions import MEANINGS, ConditionType, Reason, Statement
+from everstep_api.history import Recoveries
+from everstep_api.job import TrainingJobSpec
+from everstep_operator.decide import status
+from everstep_operator.decide.acceptance import Acceptance, accept
+from everstep_operator.decide.conditions import Scene, statements
+from everstep_operator.decide.decision import Decision, Event
+from everstep_operator.decide.ending import after_the_end, deadlines, judge
+from everstep_operator.decide.facts import Observation
+from everstep_operator.decide.failures import Loss, loss_of, pause_asked, recorded
+from everstep_operator.decide.members import Standing, Standings, standings_of
+from everstep_operator.decide.pods import doomed_pods, plan_pods
+from everstep_operator.decide.world import WorldPlan, plan_world
+
+__all__ = ["decide"]
+
+_SEVERITY: Mapping[Reason, Literal["Normal", "Warning"]] = {
+    reason: "Warning"
+    for reason, (kind, _, _) in MEANINGS.items()
+    if kind is ConditionType.FAILED or reason in {Reason.SPEC_INVALID, Reason.POD_REFUSED, Reason.RECOVERING}
+}
+
+_GLANCE_S = 1.0
+"""How soon is looked again while something is awaited that tells nobody when it happens, such as silence."""
+
+
+def decide(seen: Observation) -> Decision:
+    """Say what shall be done about the job now, so that nothing else has to be known to do it."""
+    accepted = accept(seen)
+    if seen.job.status.endings:
+        return after_the_end(seen, accepted.spec)
+    if accepted.spec is None:
+        # Whatever runs was accepted once, so it goes on.
+        return Decision(status=status.refused(seen, accepted.said), events=_events(seen, [accepted.said]))
+    spec, standings = accepted.spec, standings_of(seen)
+    loss, recoveries = loss_of(seen, spec, standings), seen.job.status.recoveries
+    if loss is not None:
+        recoveries = recorded(seen.job.status, loss, spec.recovery)
+    verdict = judge(seen, spec, standings, loss, recoveries or Recoveries())
+    if verdict is None:
+        return _go_on(seen, accepted, spec, standings, loss=loss, recoveries=recoveries)
+    return Decision(
+        status=status.ended(seen, spec, verdict, recoveries),
+        spec=spec,
+        events=_events(seen, [verdict.said]),
+        look_again_s=0.0,  # what follows from the end is decided from the status that has it
+    )
+
+
+def _go_on(
+    seen: Observation,
+    accepted: Acceptance,
+    spec: TrainingJobSpec,
+    standings: Standings | None,
+    *,
+    loss: Loss | None,
+    recoveries: Recoveries | None,
+) -> Decision:
+    """The decision for a job that goes on."""
+    replicas = 0 if spec.suspend else spec.workers.replicas
+    pods = plan_pods(seen, replicas=replicas, doomed=_doomed(standings, loss))
+    plan = plan_world(seen, spec, pods, standings, loss)
+    scene = Scene(seen=seen, spec=spec, wanted=pods.wanted, plan=plan, loss=loss)
+    said = [accepted.said, *statements(scene)]
+    return Decision(
+        status=status.going_on(accepted, scene, said, recoveries),
+        spec=spec,
+        create=pods.missing if accepted.may_make_pods and not seen.job.is_deleted else (),
+        is_rehearsed=not _was_accepted(seen),
+        delete=tuple(doomed_pods(pods, _members_that_stay(plan))),
+        directives=plan.directives,
+        events=_events(seen, said),
+        look_again_s=_look_again(seen, spec, plan, standings),
+    )
+
+
+def _members_that_stay(plan: WorldPlan) -> set[str]:
+    if plan.world is None or plan.is_over:
+        return set()
+    return {member.pod_uid for member in plan.world.members}
+
+
+def _was_accepted(seen: Observation) -> bool:
+    """Whether the cluster took pods of this generation before."""
+    return any(
+        condition.type == ConditionType.ACCEPTED
+        and condition.status == "True"
+        and condition.observed_generation == seen.job.generation
+        for condition in seen.job.status.conditions
+    )
+
+
+def _doomed(standings: Standings | None, loss: Loss | None) -> set[str]:
+    """uids of pods that run but are no good any more."""
+    silent = {uid for uid, standing in standings.by_uid.items() if standing is Standing.SILENT} if standings else set()
+    return silent | ({loss.pod_uid} if loss is not None and loss.action == "ReplacePod" else set())
+
+
+def _events(seen: Observation, said: Iterable[Statement]) -> tuple[Event, ...]:
+    """An event for each statement that is another one than the job's status has."""
+    old = {condition.type: condition.reason for condition in seen.job.status.conditions}
+    return tuple(
+        Event(type=_SEVERITY.get(statement.reason, "Normal"), reason=statement.reason, message=statement.message)
+        for statement in said
+        if old.get(statement.type) != statement.reason
+    )
+
+
+def _look_again(seen: Observation, spec: TrainingJobSpec, plan: WorldPlan, standings: Standings | None) -> float | None:
+    """Seconds until time alone may change this decision."""
+    moments = [moment for moment, _ in deadlines(seen, spec)]
+    if seen.refusal is not None:
+        moments.append(seen.refusal.retry_at)
+    if (asked := pause_asked(seen.job.status)) is not None:
+        moments.append(asked + seen.limits.grace - seen.limits.pause_margin)
+    waits = [wait for moment in moments if (wait := (moment - seen.now).total_seconds()) > 0]
+    is_calm = not (plan.is_over or plan.is_new or plan.is_pausing)
+    if is_calm and standings is not None and standings.are_all(Standing.INSIDE):
+        waits.append(seen.limits.progress_every.total_seconds())
+    elif any(pod.is_live for pod in seen.pods):
+        waits.append(_GLANCE_S)
+    return min(waits, default=None)

@@ -1,0 +1,158 @@
+"""What is said about a job in its conditions, each sentence with its numbers."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from everstep_api import sentences
+from everstep_api.conditions import ConditionType, Reason, Statement
+from everstep_api.job import TrainingJobSpec
+from everstep_api.status import Condition, World
+from everstep_api.wire import sync
+from everstep_operator.decide.facts import Observation, Pod
+from everstep_operator.decide.failures import Loss
+from everstep_operator.decide.world import WorldPlan, fewest_members, most_members
+
+_BLOCKING = {
+    ConditionType.FAILED: "True",
+    ConditionType.ACCEPTED: "False",
+    ConditionType.SUSPENDED: "True",
+    ConditionType.SCHEDULED: "False",
+    ConditionType.RUNNING: "False",
+}
+"""The status by which a condition keeps a job from training, in the order in which people should read them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What the sentences speak of."""
+
+    seen: Observation
+    spec: TrainingJobSpec
+    wanted: tuple[Pod, ...]
+    plan: WorldPlan
+    loss: Loss | None
+
+    @property
+    def step(self) -> int:
+        """The last step that is known."""
+        progress = self.seen.job.status.progress
+        return progress.step if progress else 0
+
+    @property
+    def durable_step(self) -> int:
+        """The step of the newest durable checkpoint."""
+        checkpoints = self.seen.job.status.checkpoints
+        return checkpoints.durable.step if checkpoints and checkpoints.durable else 0
+
+
+def with_conditions(
+    seen: Observation, said: Iterable[Statement], unsaid: Collection[ConditionType] = ()
+) -> tuple[Condition, ...]:
+    """The job's conditions with these statements in them, and without those of which nothing can be said now.
+
+    The moment of a condition moves only where its status flips.
+    """
+    old = {condition.type: condition for condition in seen.job.status.conditions if condition.type not in unsaid}
+    made = {statement.type: _condition(statement, old.get(statement.type), seen) for statement in said}
+    all_of_them = {**old, **made}
+    return tuple(all_of_them[kind] for kind in ConditionType if kind in all_of_them)
+
+
+def blocking(conditions: Iterable[Condition]) -> Condition | None:
+    """The first condition that keeps the job from training."""
+    found = {condition.type: condition for condition in conditions if condition.status == _BLOCKING.get(condition.type)}
+    return next((found[kind] for kind in _BLOCKING if kind in found), None)
+
+
+def statements(scene: Scene) -> list[Statement]:
+    """Everything to be said about a job that goes on."""
+    suspended = _suspended(scene)
+    scheduled = [] if scene.spec.suspend else [_scheduled(scene)]
+    return [*scheduled, _running(scene), *([suspended] if suspended else [])]
+
+
+def _condition(said: Statement, old: Condition | None, seen: Observation) -> Condition:
+    is_same = old is not None and old.status == said.status
+    return Condition(
+        type=said.type,
+        status=said.status,
+        observed_generation=seen.job.generation,
+        last_transition_time=old.last_transition_time if old is not None and is_same else seen.now,
+        reason=said.reason,
+        message=said.message,
+    )
+
+
+def _scheduled(scene: Scene) -> Statement:
+    replicas = scene.spec.workers.replicas
+    running = sum(pod.phase == "Running" for pod in scene.wanted)
+    if running >= replicas:
+        return sentences.all_scheduled(replicas)
+    obstacles = sorted({pod.obstacle for pod in scene.wanted if pod.phase == "Pending" and pod.obstacle})
+    cause = "; ".join(obstacles) or "their pods start."
+    return sentences.waiting_for_workers(running, wanted=replicas, enough=fewest_members(scene.spec), cause=cause)
+
+
+def _running(scene: Scene) -> Statement:
+    plan, spec = scene.plan, scene.spec
+    if spec.suspend:
+        return sentences.standing_still()
+    if plan.world is None or plan.is_over:
+        return _between_worlds(scene)
+    if plan.is_pausing:
+        return sentences.resizing(plan.world.size, to=min(len(scene.wanted), most_members(scene.seen, spec)))
+    return _in_world(scene, plan.world)
+
+
+def _between_worlds(scene: Scene) -> Statement:
+    agents = [scene.seen.agents[pod.uid] for pod in scene.wanted if pod.uid in scene.seen.agents]
+    warm = sum(agent.can_enter for agent in agents)
+    wanted = most_members(scene.seen, scene.spec)
+    waiting = sentences.starting(warm, wanted=wanted).message + _restarts(scene)
+    if scene.plan.world is None:
+        return Statement(reason=Reason.STARTING, message=waiting)
+    return Statement(reason=Reason.RECOVERING, message=f"{_cause(scene)}{waiting}")
+
+
+def _in_world(scene: Scene, world: World) -> Statement:
+    reports = [agent.report for agent in scene.seen.agents.values() if agent.report.world == world.number]
+    if any(report.progress is not None for report in reports):
+        return sentences.training(world.number, size=world.size)
+    if scene.step > 0:
+        said = sentences.taking_up(world.number, size=world.size, resume_step=scene.durable_step)
+        return Statement(reason=said.reason, message=f"{_cause(scene)}{said.message}")
+    phases = {report.phase for report in reports}
+    doing = "prepares the data" if sync.Phase.PREPARE in phases else "loads model and data"
+    return sentences.loading(world.number, size=world.size, doing=doing)
+
+
+def _suspended(scene: Scene) -> Statement | None:
+    """Whether the job stands still because it was told to; nothing is said of a job that never was."""
+    was = any(condition.type == ConditionType.SUSPENDED for condition in scene.seen.job.status.conditions)
+    if not scene.spec.suspend:
+        return sentences.resumed() if was else None
+    is_reached = not any(pod.phase in {"Pending", "Running"} for pod in scene.seen.pods)
+    return sentences.suspend_reached(scene.step) if is_reached else sentences.suspend_wanted(scene.step)
+
+
+def _cause(scene: Scene) -> str:
+    """What the job recovers from: the loss of this look, or the one before if nobody else is left to tell it."""
+    if scene.loss is not None:
+        return f"{scene.loss.message} "
+    told = [
+        agent.report.failure
+        for agent in scene.seen.agents.values()
+        if agent.report.failure is not None and agent.report.failure.message
+    ]
+    return f"{told[0].message} " if told else ""
+
+
+def _restarts(scene: Scene) -> str:
+    """What is known of containers that end again and again, for a job that waits for them."""
+    worst = max(scene.wanted, key=lambda pod: pod.restarts, default=None)
+    if worst is None or worst.restarts == 0 or worst.last_ending is None:
+        return ""
+    return (
+        f" Worker {worst.worker} was started {worst.restarts + 1} times and ended with code"
+        f" {worst.last_ending.exit_code} the last time; the log of the pod {worst.name} says why."
+    )

@@ -1,0 +1,53 @@
+"""Which pods should exist: as many live ones as the job wants, told apart by their workers' indices.
+
+A pod that has ended or is on its way out is never waited for: its place is taken at once by a pod of another name.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from everstep_operator.decide.decision import DoomedPod, NewPod
+from everstep_operator.decide.facts import Observation, Pod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPlan:
+    """Which of the pods are wanted, and which are missing."""
+
+    wanted: tuple[Pod, ...]
+    """Live pods that the next world may have, by worker."""
+    surplus: tuple[Pod, ...]
+    """Live pods that are not wanted; members of a world stay until the next one stands without them."""
+    missing: tuple[NewPod, ...]
+
+
+def plan_pods(seen: Observation, *, replicas: int, doomed: Collection[str] = ()) -> PodPlan:
+    """Choose `replicas` of the live pods, and name what is missing.
+
+    Args:
+        seen: What is.
+        replicas: Pods that the job wants; 0 when it is suspended.
+        doomed: uids of live pods that are no good any more.
+    """
+    live = [pod for pod in seen.pods if pod.is_live and pod.uid not in doomed]
+    # The newest goes first, then the highest index: it has the least to lose.
+    by_age = sorted(live, key=lambda pod: (pod.created, pod.worker))
+    wanted = sorted(by_age[:replicas], key=lambda pod: pod.worker)
+    surplus = [*by_age[replicas:], *(pod for pod in seen.pods if pod.is_live and pod.uid in doomed)]
+    taken = {pod.worker for pod in wanted}
+    free = [worker for worker in range(replicas) if worker not in taken][: replicas - len(wanted)]
+    missing = [NewPod(worker=worker, replaces=_last(worker, seen.pods)) for worker in free]
+    return PodPlan(wanted=tuple(wanted), surplus=tuple(surplus), missing=tuple(missing))
+
+
+def doomed_pods(plan: PodPlan, members: Collection[str]) -> Iterator[DoomedPod]:
+    """The surplus pods that no world has as members, so that they can go."""
+    for pod in plan.surplus:
+        if pod.uid not in members:
+            yield DoomedPod(name=pod.name, uid=pod.uid)
+
+
+def _last(worker: int, pods: tuple[Pod, ...]) -> str:
+    """uid of the newest pod of this worker that there still is, whose name is therefore taken."""
+    former = [pod for pod in pods if pod.worker == worker]
+    return max(former, key=lambda pod: pod.created).uid if former else ""
