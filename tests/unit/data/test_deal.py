@@ -44,20 +44,15 @@ def planned(lengths: Sequence[int], *, epochs: int = 1, seed: int = 7, packing: 
 @given(
     lengths=lengths,
     epochs=st.integers(1, 3),
-    micro_size=st.integers(1, 3),
-    micro_batches=st.integers(1, 4),
+    batch=st.tuples(st.integers(1, 3), st.integers(1, 4)),
     worlds=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=6),
     packing=st.sampled_from(["best-fit", "none"]),
 )
 def test_every_planned_row_is_dealt_once_over_any_sequence_of_worlds(
-    lengths: list[int],
-    epochs: int,
-    micro_size: int,
-    micro_batches: int,
-    worlds: list[tuple[int, int]],
-    packing: Packing,
+    lengths: list[int], epochs: int, batch: tuple[int, int], worlds: list[tuple[int, int]], packing: Packing
 ) -> None:
     rows = planned(lengths, epochs=epochs, packing=packing)
+    micro_size, micro_batches = batch
     batch_size = micro_size * micro_batches
     steps = -(-rows.count // batch_size)
     sizes = [size for size, its_steps in worlds for _ in range(its_steps)]
@@ -65,15 +60,16 @@ def test_every_planned_row_is_dealt_once_over_any_sequence_of_worlds(
     documents = Counter[int]()
     for step in range(1, steps + 1):
         size = sizes[(step - 1) % len(sizes)]
-        works = [
-            Dealer(rows, batch_size=batch_size, micro_size=micro_size, rank=rank, size=size).step(step)
-            for rank in range(size)
+        dealers = [
+            Dealer(rows, batch_size=batch_size, micro_size=micro_size, rank=rank, size=size) for rank in range(size)
         ]
-        own = [row for work in works for batch in work.micro_batches for row in batch.rows]
+        works = [dealer.step(step) for dealer in dealers]
+        shares = [dealer.micro_batches(step) for dealer in dealers]
+        own = [row for share in shares for batch in share for row in batch.rows]
         assert sorted(own) == list(works[0].rows)
         assert len({(work.rows, work.targets) for work in works}) == 1
         assert len({len(work.micro_batches) for work in works}) == 1, "all ranks issue as many collectives"
-        assert works[0].targets == sum(batch.target_count for work in works for batch in work.micro_batches)
+        assert works[0].targets == sum(batch.target_count for share in shares for batch in share)
         dealt.update(own)
         documents.update(number for row in own for number in rows.documents(row))
     assert dealt == Counter(range(rows.count))
@@ -86,7 +82,7 @@ def test_a_micro_batch_is_the_same_in_any_world(lengths: list[int], sizes: tuple
     found = []
     for size in sizes:
         dealers = [Dealer(rows, batch_size=4, micro_size=2, rank=rank, size=size) for rank in range(size)]
-        batches = [batch for dealer in dealers for batch in dealer.step(1).micro_batches if batch.counts]
+        batches = [batch for dealer in dealers for batch in dealer.micro_batches(1) if batch.counts]
         found.append({batch.index: (batch.tokens_BL.tolist(), batch.targets_BL.tolist()) for batch in batches})
     assert found[0] == found[1]
 

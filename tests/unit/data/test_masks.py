@@ -1,10 +1,10 @@
 """The loss is taken of the assistant's tokens exactly, or the chat is refused."""
 
 import pytest
-from tests.unit.data.tokenizers_made_here import CHATML, MARKED, a_tokenizer
 
 from everstep_trainer.data.masks import Chats
 from everstep_trainer.errors import MalformedRecordError
+from tests.unit.data.tokenizers_made_here import CHATML, MARKED, a_tokenizer
 
 CHAT = [
     {"role": "system", "content": "Be brief."},
@@ -73,7 +73,7 @@ def test_what_cannot_be_masked_exactly_is_refused(template: str, messages: list[
 def test_a_template_whose_turns_cannot_be_told_apart_is_found_before_any_data_is_read() -> None:
     Chats(a_tokenizer(), CHATML).try_mask()
     Chats(a_tokenizer(), MARKED).try_mask()
-    with pytest.raises(MalformedRecordError, match="put {% generation %}"):
+    with pytest.raises(MalformedRecordError, match=r"put \{% generation %\}"):
         Chats(a_tokenizer(), FORGETFUL).try_mask()
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.data.tokenizers_made_here import CHATML, a_tokenizer
 
 from everstep_trainer.data.formats import OnTooLong
 from everstep_trainer.data.prepare import Maker, Preparation, tokenizer_digest
@@ -18,6 +17,7 @@ from everstep_trainer.data.sources import resolve
 from everstep_trainer.data.store import Index, TokenStore
 from everstep_trainer.errors import DamagedError, RefusedError
 from everstep_trainer.objects import Store
+from tests.unit.data.tokenizers_made_here import CHATML, a_tokenizer
 
 TOKENIZER = a_tokenizer()
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.model.models_made_here import a_filled_model, a_recipe, a_saved_model
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +13,7 @@ from everstep_trainer import losses
 from everstep_trainer.data.formats import Document
 from everstep_trainer.data.rows import IGNORED, Row, fill
 from everstep_trainer.losses import Sums, evaluation_sums, summed_loss
+from tests.unit.model.models_made_here import a_filled_model, a_recipe, a_saved_model
 
 
 def some_states(targets: int) -> tuple[Tensor, Tensor, nn.Linear]:
@@ -114,7 +114,7 @@ def test_a_document_changes_nothing_in_its_neighbours() -> None:
         output.retain_grad()
         seen.append(output)
 
-    model.network.get_input_embeddings().register_forward_hook(keep)  # type: ignore[operator,union-attr] # a module
+    model.network.get_input_embeddings().register_forward_hook(keep)  # type: ignore[operator] # a module
     model(tokens, targets, positions).backward()
     (embedded,) = seen
     assert embedded.grad is not None

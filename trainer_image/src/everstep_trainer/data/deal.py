@@ -56,8 +56,12 @@ class Dealer:
             step=step,
             rows=tuple(rows),
             targets=sum(self._rows.targets(row) for row in rows),
-            micro_batches=list(self._deal(rows, self.most_ranks)),
+            micro_batches=self.micro_batches(step),
         )
+
+    def micro_batches(self, step: int) -> list[MicroBatch]:
+        """This rank's share of the step: as many on each rank."""
+        return list(self._deal(self._rows_of(step), self.most_ranks))
 
     def tokens(self, step: int) -> int:
         """Tokens of the whole step, padding left out."""

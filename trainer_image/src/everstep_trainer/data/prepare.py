@@ -33,9 +33,9 @@ class Preparation:
     loss_on: LossOn
     max_length: int
     on_too_long: OnTooLong
-    max_samples: int | None
     tokenizer_digest: str
-    template: str | None
+    max_samples: int | None = None
+    template: str | None = None
 
     @property
     def digest(self) -> str:

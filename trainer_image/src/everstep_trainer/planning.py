@@ -1,0 +1,273 @@
+"""Makes the plan of a job, with all ranks of its first world; refuses, with numbers, what cannot be trained.
+
+Rank 0 resolves what is read and tells the others, all prepare tokens, rank 0 counts rows and puts `plan.json`. Two
+worlds that plan at once agree on the one that was put first.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+
+from everstep_api.data import Source
+from everstep_api.recipe import Recipe
+from everstep_api.resolve import recipe_hash
+from everstep_api.wire.decode import decode, encode
+from everstep_api.wire.sync import Phase
+from everstep_trainer.context import JobContext
+from everstep_trainer.data.formats import Format, format_of
+from everstep_trainer.data.masks import Chats
+from everstep_trainer.data.opening import STORES, PlannedSource, Role, open_packers
+from everstep_trainer.data.order import Integers
+from everstep_trainer.data.prepare import Maker, Preparation, tokenizer_digest
+from everstep_trainer.data.rows import Packer, Window
+from everstep_trainer.data.sources import SourceObject, line_number, parse, read_lines, resolve, split
+from everstep_trainer.derived import Batches, batches, hyperparameters, row_length, rows_that_fit
+from everstep_trainer.errors import DamagedError, MalformedRecordError, RefusedError
+from everstep_trainer.model.assets import Assets, Sources, load, resolve_sources
+from everstep_trainer.model.build import most_positions
+from everstep_trainer.objects import Store
+from everstep_trainer.plan import FORMAT, PLAN, Plan, RowCounts
+
+_PATIENCE = 3
+"""Phases before the first step may take so many times `recovery.stepTimeoutSeconds`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedSource:
+    """A source of the recipe with the objects that it names."""
+
+    address: str
+    role: Role
+    weight: float
+    folder: str
+    objects: tuple[SourceObject, ...]
+    format: Format
+    field: str
+    max_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """All that is read, as it was when the job first started."""
+
+    files: Sources
+    data: tuple[ResolvedSource, ...]
+
+
+def have_plan(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan, Assets]:
+    """Read the job's plan, or make it with all ranks of the world; and have the model's files on this worker.
+
+    `begin` is told of each phase.
+
+    Raises:
+        RefusedError: the job cannot be done as it is written; the sentence says what to change.
+        DamagedError: this worker has other files than the plan says.
+    """
+    begin(Phase.LOAD)
+    stored = _tell(context, "plan found", lambda: context.run.find(PLAN) or b"")
+    if stored:
+        plan = Plan.from_json(stored)
+        assets = load(plan.files, context.recipe, context.cache)
+    else:
+        plan, assets = _make(context, begin)
+    different = sorted(name for name in plan.sha256 if assets.sha256.get(name) != plan.sha256[name])
+    if different:
+        raise DamagedError(
+            f"The file {different[0]} has sha256 {assets.sha256.get(different[0])} on this worker, but the plan has"
+            f" {plan.sha256[different[0]]}."
+        )
+    return plan, assets
+
+
+def _make(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan, Assets]:
+    recipe = context.recipe
+    told = _tell(context, "resolution", lambda: encode(_resolve(recipe)))
+    resolution: Resolution = decode(told, Resolution)
+    assets = load(resolution.files, recipe, context.cache)
+    length = row_length(recipe, most_positions(assets.config))
+    preparations = [_preparation(source, recipe, assets, length) for source in resolution.data]
+    begin(Phase.PREPARE)
+    stores = context.storage.under(STORES)
+    makers = [Maker(preparation, stores, assets.tokenizer) for preparation in preparations]
+    for maker in makers:
+        maker.make(rank=context.world.rank, size=context.world.size)
+    context.world.all_reduce(torch.zeros(1))  # returns once every rank has made its share
+
+    def write() -> bytes:
+        sources = [
+            _planned(source, maker, preparation)
+            for source, maker, preparation in zip(resolution.data, makers, preparations, strict=True)
+        ]
+        plan = _plan(context, resolution.files, assets, tuple(sources), length)
+        context.run.put_if_absent(PLAN, plan.to_json())
+        return context.run.get(PLAN)
+
+    return Plan.from_json(_tell(context, "plan", write)), assets
+
+
+def _tell(context: JobContext, topic: str, say: Callable[[], bytes]) -> bytes:
+    timeout_s = _PATIENCE * context.spec.recovery.step_timeout_seconds
+    return context.world.tell(topic, say, timeout_s=timeout_s)
+
+
+def _resolve(recipe: Recipe) -> Resolution:
+    data = recipe.data
+    sources = [
+        *(_resolved(source, "train", source.weight) for source in data.train),
+        *(_resolved(source, "validation", 1.0) for source in data.validation.sources or ()),
+    ]
+    return Resolution(files=resolve_sources(recipe), data=tuple(sources))
+
+
+def _resolved(source: Source, role: Role, weight: float) -> ResolvedSource:
+    folder, objects = resolve(source.source)
+    format_ = source.format or _first_format(source, folder, objects)
+    return ResolvedSource(
+        address=source.source,
+        role=role,
+        weight=weight,
+        folder=folder,
+        objects=objects,
+        format=format_,
+        field=source.fields.messages if format_ == "chat" else source.fields.text,
+        max_samples=source.max_samples,
+    )
+
+
+def _first_format(source: Source, folder: str, objects: tuple[SourceObject, ...]) -> Format:
+    """The format of the source's first record."""
+    store = Store.at(folder)
+    for span in (span for part in split(objects) for span in part):
+        for line in read_lines(store, span):
+            try:
+                return format_of(parse(line.content), source.fields)
+            except MalformedRecordError as error:
+                number = line_number(store, span.found, line.offset)
+                raise RefusedError(f"Line {number} of {folder}/{span.found.name} {error}.") from error
+    raise RefusedError(f"{source.source} has blank lines alone; put records into it, one JSON object a line.")
+
+
+def _preparation(source: ResolvedSource, recipe: Recipe, assets: Assets, length: int) -> Preparation:
+    loss_on = recipe.data.loss_on or ("assistant" if source.format == "chat" else "all")
+    if source.format == "text" and loss_on == "assistant":
+        raise RefusedError(
+            f"recipe.data.lossOn is assistant, but {source.address} holds texts, in which nobody speaks; write all, or"
+            " remove it."
+        )
+    template = assets.template if source.format == "chat" else None
+    if source.format == "chat":
+        if template is None:
+            raise RefusedError(
+                f"{source.address} holds chats, but the tokenizer has no chat template; write one as"
+                " recipe.model.chatTemplate.inline."
+            )
+        if loss_on == "assistant":
+            _try_template(assets, template)
+    return Preparation(
+        folder=source.folder,
+        objects=source.objects,
+        format=source.format,
+        field=source.field,
+        loss_on=loss_on,
+        max_length=length,
+        on_too_long=recipe.data.on_too_long,
+        max_samples=source.max_samples,
+        tokenizer_digest=tokenizer_digest(assets.tokenizer),
+        template=template,
+    )
+
+
+def _try_template(assets: Assets, template: str) -> None:
+    try:
+        Chats(assets.tokenizer, template).try_mask()
+    except MalformedRecordError as error:
+        raise RefusedError(f"An example of two questions and answers {error}; or set recipe.data.lossOn to all.") from (
+            error
+        )
+
+
+def _planned(source: ResolvedSource, maker: Maker, preparation: Preparation) -> PlannedSource:
+    index = maker.index()
+    return PlannedSource(
+        address=source.address,
+        role=source.role,
+        weight=source.weight,
+        preparation=preparation,
+        documents=index.documents,
+        counts=index.counts,
+    )
+
+
+def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[PlannedSource, ...], length: int) -> Plan:
+    recipe, place = context.recipe, context.world.place
+    packers = open_packers(sources, context.storage, context.cache, recipe, row_length=length)
+    ranks = context.spec.workers.replicas * place.ranks_per_worker
+    cut = batches(
+        recipe,
+        rows_in_epoch=sum(len(window.rows) for window in packers.training.epoch(0)),
+        ranks=ranks,
+        rows_that_fit=rows_that_fit(recipe, assets.config, row_length=length, ranks_per_worker=place.ranks_per_worker),
+    )
+    training = count_training(packers.training, recipe, cut)
+    validation = packers.validation
+    return Plan(
+        format=FORMAT,
+        recipe_hash=recipe_hash(recipe),
+        files=files,
+        sha256=assets.sha256,
+        sources=sources,
+        row_length=length,
+        hyperparameters=hyperparameters(recipe),
+        batches=cut,
+        training=training,
+        validation=_counted(validation, [list(validation.epoch(0))]) if validation is not None else None,
+        total_steps=-(-training.rows // cut.size),
+    )
+
+
+def count_training(packer: Packer, recipe: Recipe, cut: Batches) -> RowCounts:
+    """The rows until the duration is over: those of whole epochs, of a number of steps, or of enough tokens."""
+    duration = recipe.duration
+    if duration.epochs is not None:
+        return _counted(packer, [list(packer.epoch(epoch)) for epoch in range(duration.epochs)])
+    epochs: list[list[Window]] = []
+    rows = tokens = 0
+    enough = duration.steps * cut.size if duration.steps is not None else None
+    for epoch in count():
+        epochs.append([])
+        for window in packer.epoch(epoch):
+            epochs[-1].append(window)
+            lengths = _tokens(packer, window)
+            if enough is None and duration.tokens is not None and tokens + lengths.sum() >= duration.tokens:
+                inside = int(np.searchsorted(np.cumsum(lengths), duration.tokens - tokens)) + 1
+                enough = -(-(rows + inside) // cut.size) * cut.size
+            rows += len(window.rows)
+            tokens += int(lengths.sum())
+            if enough is not None and rows >= enough:
+                return _counted(packer, epochs, rows=enough)
+    raise AssertionError  # epochs have no end
+
+
+def _counted(packer: Packer, epochs: list[list[Window]], *, rows: int | None = None) -> RowCounts:
+    windows = [window for epoch in epochs for window in epoch]
+    kept = list(_first_rows(windows, rows))
+    documents = [document for row in kept for document in row]
+    return RowCounts(
+        windows=tuple(tuple(len(window.rows) for window in epoch) for epoch in epochs),
+        rows=len(kept),
+        tokens=int(packer.corpus.lengths[documents].sum()),
+        targets=int(packer.corpus.targets[documents].sum()),
+    )
+
+
+def _first_rows(windows: list[Window], most: int | None) -> Iterator[tuple[int, ...]]:
+    rows = (row for window in windows for row in window.rows)
+    return rows if most is None else (row for _, row in zip(range(most), rows, strict=False))
+
+
+def _tokens(packer: Packer, window: Window) -> Integers:
+    """Tokens of each row of the window."""
+    return np.array([packer.corpus.lengths[list(row)].sum() for row in window.rows], dtype=np.int64)
