@@ -15,6 +15,8 @@ from everstep_agent.output import Output
 from everstep_agent.rank import Rank
 from everstep_api.wire.ranks import Enter, Exited, FromRank, Hello, ServerReady, ToRank, Warm
 
+_HELLO_TIMEOUT_S = 10.0
+"""A fork takes 17 ms. A process that dies before it has connected is known by nothing else."""
 _WARM_TIMEOUT_S = 120.0
 """A spare is warm after half a second; on a node whose processors are taken it may be a hundred times that."""
 
@@ -103,6 +105,8 @@ class Processes:
             return Stranger()
         spare.rank = Rank(message, line, spare.output, said=self._hear, ended=self._end)
         self._by_pid[message.pid] = spare.rank
+        spare.deadline.cancel()
+        spare.deadline = asyncio.get_running_loop().call_later(_WARM_TIMEOUT_S, self._fail, message.slot)
         return spare.rank
 
     def reaped(self, pid: int, exit_code: int) -> None:
@@ -115,7 +119,7 @@ class Processes:
         for slot in range(self._wanted):
             if slot not in self._spares:
                 path = self._folder / f"output-{next(self._numbers)}"
-                deadline = asyncio.get_running_loop().call_later(_WARM_TIMEOUT_S, self._fail, slot)
+                deadline = asyncio.get_running_loop().call_later(_HELLO_TIMEOUT_S, self._fail, slot)
                 self._spares[slot] = _Spare(output=Output.named(path), deadline=deadline)
                 self._server.fork(slot, path)
 

@@ -26,12 +26,12 @@ class Server:
                 web.get(r"/worlds/{world:\d{1,18}}", self._answer_world),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
 
     async def open(self, host: str, port: int) -> int:
         """Listen; return the port, which is another one if 0 was asked for."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, shutdown_timeout=0).start()
+        await web.TCPSite(self._runner, host, port).start()
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:
