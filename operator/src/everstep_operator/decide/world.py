@@ -112,11 +112,10 @@ def _can_start(
     if len(entrants) < fewest_members(spec):
         return False
     warm = {pod.uid for pod in entrants}
-    if standings is not None:
-        survivors = set(standings.by_uid) & {pod.uid for pod in pods.wanted}
-        if survivors and survivors <= warm:
-            return True  # a running job shrinks at once, and grows later
-    newest = max(seen.agents[uid].state_since for uid in warm)
+    survivors = {pod.uid for pod in pods.wanted if standings is not None and pod.uid in standings.by_uid}
+    if survivors and survivors <= warm:
+        return True  # a running job shrinks at once, and grows later
+    newest = max(seen.agents[uid].state_since for uid in warm | survivors if uid in seen.agents)
     return seen.now - newest >= seen.limits.patience
 
 

@@ -1,0 +1,115 @@
+"""`everstep run`: one job on this machine, from its file to its model."""
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from everstep_api.conditions import ConditionType
+from everstep_api.resolve import SpecError, resolve
+from everstep_api.resource import Manifest
+from everstep_api.status import TrainingJobStatus
+from everstep_api.wire.sync import Progress
+from everstep_cli.display import Display, View
+from everstep_cli.job_options import JobError
+from everstep_operator.decide.decision import Event
+from everstep_operator.decide.facts import Job, JobKey
+from everstep_operator.local.plane import LocalPlane, local_plane
+
+_GLANCE_S = 0.25
+"""How often the display is brought up to date."""
+
+_LAST_LINES = 20
+INTERRUPTED = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
+
+def default_home() -> Path:
+    """Where jobs of this user live unless another folder is named."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "everstep"
+
+
+def run_job(job: Manifest, home: Path, console: Console) -> int:
+    """Run the job to its end, showing how far it is; return the exit code.
+
+    Raises:
+        JobError: no job can be made of the manifest, or one of its name runs already.
+    """
+    try:
+        resolve(job.get("spec", {}), {})
+    except SpecError as error:
+        raise JobError("\n".join(f"{problem}." for problem in error.problems)) from error
+    with _alone(home, job["metadata"]):
+        return asyncio.run(_run(job, home, console))
+
+
+async def _run(job: Manifest, home: Path, console: Console) -> int:
+    with Display(console) as display:
+
+        def tell(_: Job, event: Event) -> None:
+            display.say(f"{event.reason}: {event.message}", style="yellow" if event.type == "Warning" else "")
+
+        async with local_plane(home, tell=tell) as plane:
+            key = await plane.submit(job)
+            watching = asyncio.create_task(_watch(plane, key, display))
+            ending = asyncio.create_task(plane.ended(key))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ending.cancel)
+            try:
+                status = await ending
+            except asyncio.CancelledError:
+                display.say("Interrupted: the workers end now. What is in the storage stays.")
+                return INTERRUPTED
+            finally:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+            return _conclude(status, plane.cluster.log_paths(key), display)
+
+
+async def _watch(plane: LocalPlane, key: JobKey, display: Display) -> None:
+    while True:
+        agents = await plane.agents(key)
+        told = [agent.report.progress for agent in agents.values() if agent.report.progress is not None]
+        display.show(View(status=await plane.status(key), told=max(told, key=_freshness, default=None)))
+        await asyncio.sleep(_GLANCE_S)
+
+
+def _freshness(told: Progress) -> tuple[bool, int]:
+    """The first rank of the world alone tells the loss."""
+    return told.loss is not None, told.step
+
+
+def _conclude(status: TrainingJobStatus, logs: list[Path], display: Display) -> int:
+    """Say how the job ended and, if it failed, where to look."""
+    ending = status.endings[0]
+    if ending.type == ConditionType.COMPLETE:
+        display.say(ending.message, style="green")
+        return 0
+    display.say(f"{ending.reason}: {ending.message}", style="red")
+    for log in logs:
+        lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        display.say(f"\nThe last lines of {log}:", style="bold")
+        for line in lines:
+            display.say(f"  {line}")
+    return 1
+
+
+@contextmanager
+def _alone(home: Path, metadata: Manifest) -> Iterator[None]:
+    """Hold the job's name as long as it runs; two runs of one name would share a file."""
+    folder = home / metadata.get("namespace", "default") / metadata["name"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise JobError(
+                f"A job named {metadata['name']} runs already on this machine; end it, or use another name."
+            ) from error
+        yield

@@ -1,0 +1,224 @@
+"""Who trains with whom, and when."""
+
+import pytest
+
+from everstep_api.conditions import ConditionType, Reason
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, Pause, Phase, Progress, Resumed, Run
+from tests.builders import a_job
+from tests.unit.decide.play import Play
+
+READY, TRAINING, STARTING = AgentState.READY, AgentState.TRAINING, AgentState.STARTING
+KILLED = Failure(world=1, cause=FailureCause.RANK_KILLED, rank=1, signal=9)
+
+
+def test_a_job_gets_as_many_pods_as_it_wants() -> None:
+    play = Play(a_job().workers(3))
+    decision = play.look()
+    assert [pod.worker for pod in decision.create] == [0, 1, 2]
+    assert decision.is_rehearsed
+    assert play.said(ConditionType.ACCEPTED)[0] == "True"
+    assert not play.look().create, "pods that exist are not made again"
+
+
+def test_the_first_world_starts_when_all_workers_are_warm() -> None:
+    play = Play(a_job().workers(2))
+    play.look()
+    play.all_pods_run().reports_as(0, READY).reports_as(1, STARTING)
+    play.look()
+    assert play.members == []
+    assert play.actions() == {0: "wait", 1: "wait"}
+    assert play.said(ConditionType.RUNNING)[1:] == (Reason.STARTING, "1 of 2 workers ready to train.")
+    play.reports_as(1, READY)
+    play.look()
+    assert (play.world, play.members) == (1, [0, 1])
+    run = play.told[play.uid(0)]
+    assert isinstance(run, Run)
+    assert [member.address for member in run.members] == ["10.0.0.0:8470", "10.0.0.1:8470"]
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "members"),
+    [pytest.param(9, [], id="one more may come"), pytest.param(10, [0], id="nobody came for 10 s")],
+)
+def test_a_world_starts_with_fewer_once_nobody_has_come_for_a_while(waited_s: int, members: list[int]) -> None:
+    play = Play(a_job().workers(2, at_least=1))
+    play.look()
+    play.all_pods_run().reports_as(0, READY)
+    play.look()
+    play.passing(waited_s).heartbeat()
+    play.look()
+    assert play.members == members
+
+
+def test_a_killed_rank_brings_the_next_world_in_the_write_that_counts_it() -> None:
+    play = Play(a_job().workers(2)).training(step=7)
+    play.reports_as(1, TRAINING, world=1, failure=KILLED)
+    play.look()
+    assert (play.world, play.members) == (2, [0, 1])
+    assert play.status.recoveries is not None
+    [entry] = play.status.recoveries.recent
+    assert (entry.world, entry.cause, entry.worker, entry.counted) == (1, "RankKilled", 1, True)
+    assert play.said(ConditionType.RUNNING)[1] is Reason.RECOVERING
+    play.look()
+    assert play.status.recoveries.total == 1, "the same failure is told until the next world is heard of"
+    assert play.world == 2
+
+
+def test_a_recovery_is_priced_once_it_is_known_where_the_work_went_on() -> None:
+    play = Play(a_job().workers(2)).training(step=7)
+    play.reports_as(1, TRAINING, world=1, failure=KILLED)
+    play.look()
+    resumed = Resumed(world=1, step=4, tier="Durable")
+    play.reports_as(0, TRAINING, world=2, phase=Phase.LOAD, resumed=resumed).reports_as(1, TRAINING, world=2)
+    play.look()
+    assert play.status.world is not None
+    assert play.status.world.resumed_from is not None
+    assert play.status.world.resumed_from.step == 4
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.recent[0].lost_steps == 3
+
+
+def test_a_lost_worker_is_replaced_and_costs_no_budget() -> None:
+    play = Play(a_job().workers(2)).training()
+    play.vanish(1)
+    decision = play.look()
+    assert [pod.worker for pod in decision.create] == [1]
+    assert play.world == 1, "two are needed"
+    assert play.actions() == {0: "wait"}
+    assert play.status.recoveries is not None
+    assert (play.status.recoveries.recent[0].cause, play.status.recoveries.window) == ("WorkerLost", None)
+    play.all_pods_run().reports_as(0, READY, world=1).reports_as(1, READY)
+    play.look()
+    assert (play.world, play.members) == (2, [0, 1])
+
+
+def test_an_elastic_job_goes_on_at_once_with_who_is_left_and_grows_after_a_minute() -> None:
+    play = Play(a_job().workers(2, at_least=1)).training()
+    play.vanish(1)
+    play.look()
+    assert (play.world, play.members) == (2, [0])
+    play.steps(9)
+    play.all_pods_run().reports_as(1, READY)
+    play.look()
+    assert play.actions() == {0: "run", 1: "wait"}, "it has just shrunk"
+    play.passing(61).heartbeat()
+    play.look()
+    assert isinstance(play.told[play.uid(0)], Pause)
+    assert play.said(ConditionType.RUNNING)[1] is Reason.RESIZING
+    play.reports_as(0, STARTING, world=2)
+    play.look()
+    assert play.world == 2, "its spares are not warm yet"
+    play.reports_as(0, READY, world=2)
+    play.look()
+    assert (play.world, play.members) == (3, [0, 1])
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.total == 1, "a planned change is no loss"
+
+
+def test_fewer_workers_are_wanted_and_the_newest_leaves_after_the_next_world_stands() -> None:
+    play = Play(a_job().workers(3)).training()
+    play.change(a_job().workers(2))
+    decision = play.look()
+    assert not decision.delete
+    assert set(play.actions().values()) == {"pause"}
+    play.all_report(READY, world=1)
+    decision = play.look()
+    assert (play.world, play.members) == (2, [0, 1])
+    assert [pod.uid for pod in decision.delete] == [play.uid(2)]
+
+
+def test_a_restarted_agent_has_lost_its_place_in_the_world() -> None:
+    play = Play(a_job().workers(2)).training()
+    play.passing(1).reports_as(1, STARTING, boot="second", world=1)
+    play.look()
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.recent[0].cause == "WorkerRestarted"
+    assert play.world == 1
+    play.reports_as(1, READY, boot="second", world=1).heartbeat(0)
+    play.look()
+    assert (play.world, play.members) == (2, [0, 1])
+
+
+def test_a_new_leader_that_has_heard_nobody_tells_members_nothing() -> None:
+    play = Play(a_job().workers(2)).training()
+    play.reports.forget("0b5c1d1e-0000-4000-8000-000000000001")
+    play.leading_since = play.passing(100).now
+    play.look()
+    assert play.world == 1
+    assert play.actions() == {}
+    play.passing(10)
+    play.look()
+    assert play.world == 1, "silence alone is nothing"
+
+
+def test_a_silent_member_of_a_standing_world_is_lost_after_ten_seconds() -> None:
+    play = Play(a_job().workers(3)).training()
+    for _ in range(11):
+        play.passing(1).heartbeat(0, 1)
+        play.look()
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.recent[0].cause == "WorkerSilent"
+
+
+def test_when_most_members_fall_silent_nobody_is_lost() -> None:
+    play = Play(a_job().workers(3)).training()
+    for _ in range(60):
+        play.passing(1).heartbeat(0)
+        play.look()
+    assert play.status.recoveries is None
+    assert play.world == 1
+
+
+def test_a_world_that_advances_has_no_silent_members() -> None:
+    play = Play(a_job().workers(3)).training()
+    for step in range(30):
+        play.passing(1).reports_as(0, TRAINING, world=1, phase=Phase.TRAIN, progress=Progress(step=step), ranks=1)
+        play.look()
+    assert play.status.recoveries is None
+
+
+def test_a_broken_connection_waits_for_its_cause() -> None:
+    """The neighbour of a killed worker reports first; the loss of the worker is the cause and costs no budget."""
+    play = Play(a_job().workers(2, at_least=1)).training()
+    play.reports_as(0, TRAINING, world=1, failure=Failure(world=1, cause=FailureCause.PEER_LOST, rank=0))
+    play.look()
+    assert (play.world, play.status.recoveries) == (1, None)
+    play.passing(0.2).vanish(1)
+    play.look()
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.recent[0].cause == "WorkerLost"
+
+
+def test_a_broken_connection_without_a_cause_counts_after_a_second() -> None:
+    play = Play(a_job().workers(2)).training()
+    play.reports_as(0, TRAINING, world=1, failure=Failure(world=1, cause=FailureCause.PEER_LOST, rank=0))
+    play.look()
+    play.passing(1).heartbeat()
+    play.look()
+    assert play.status.recoveries is not None
+    assert (play.status.recoveries.recent[0].cause, play.world) == ("PeerLost", 2)
+
+
+def test_a_world_whose_number_is_taken_is_followed_by_a_greater_one() -> None:
+    play = Play(a_job().workers(2)).training()
+    fenced = Failure(world=1, cause=FailureCause.FENCED, rank=0, world_seen=6)
+    play.reports_as(0, TRAINING, world=1, failure=fenced)
+    play.look()
+    assert play.world == 7
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.window is None
+
+
+def test_a_world_has_no_more_ranks_than_a_step_has_micro_batches() -> None:
+    play = Play(a_job().workers(3)).warm()
+    play.all_report(READY, ranks=2, most_ranks=5)
+    play.look()
+    assert play.members == [0, 1]
+    assert play.actions() == {0: "run", 1: "run", 2: "wait"}
+
+
+def test_a_member_that_stops_is_paused_with_the_others() -> None:
+    play = Play(a_job().workers(2, at_least=1)).training()
+    play.pod(1, is_deleted=True).reports_as(1, AgentState.STOPPING, world=1)
+    play.look()
+    assert play.told[play.uid(0)].kind == "pause"
