@@ -33,11 +33,8 @@ def test_a_pods_name_is_the_same_for_the_same_pod_and_another_for_its_replacemen
     first = pod_name(job, NewPod(worker=3))
     assert first == pod_name(job, NewPod(worker=3))
     assert first.startswith("finetune-3-")
-    names = {
-        first,
-        pod_name(job, NewPod(worker=3, replaces="pod-1")),
-        pod_name(a_job_read(a_job(), "job-2"), NewPod(worker=3)),
-    }
+    replaced = pod_name(job, NewPod(worker=3, replaces="pod-1"))
+    of_another_job = pod_name(a_job_read(a_job(), "job-2"), NewPod(worker=3))
     assert len({first, replaced, of_another_job}) == 3
 
 

@@ -20,6 +20,13 @@ TERM_PROOF = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 )
 
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print("child", child.pid, flush=True)
+time.sleep(60)
+"""
+
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for what tells nobody when it happens: a file that grows, or the death of somebody else's child."""
