@@ -71,7 +71,8 @@ def serve() -> NoReturn:
 
 def be_a_spare(fork: ranks.Fork) -> NoReturn:
     """Be a spare, and then the rank of a world."""
-    output = os.open(fork.output, os.O_WRONLY)
+    output = os.open(fork.output, os.O_WRONLY | os.O_NONBLOCK)
+    os.set_blocking(output, True)
     os.dup2(output, 1)
     os.dup2(output, 2)
     line = Line()
@@ -157,7 +158,7 @@ def _hang_up(rank: Rank) -> int:
 def _leave_a_child(_: Rank) -> int:
     """Die while a child of its own holds the connection open, as an uploader does."""
     if os.fork() == 0:
-        signal.alarm(30)
+        signal.alarm(3)
         signal.pause()
     os.kill(os.getpid(), signal.SIGKILL)
     return 0

@@ -27,7 +27,8 @@ class Fork:
     slot: int
     output: str
     """Path of a pipe that takes its standard output and error, which it opens before it says `Hello`: the agent passes
-    the lines on and keeps the last of them."""
+    the lines on and keeps the last of them. It is opened with O_NONBLOCK: an open that waits for an agent which is gone
+    waits for ever."""
     kind: Literal["fork"] = "fork"
 
 
