@@ -13,6 +13,9 @@ from everstep_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_LARGEST_BATCH = 64
+"""Pods that are made at the same time once smaller batches went well."""
+
 _REFUSAL_LASTS = timedelta(seconds=30)
 """How long a refused pod is not tried again: quotas and policies change at people's pace."""
 
@@ -44,12 +47,12 @@ class Actor:
         return False
 
     async def _create(self, job: Job, decision: Decision) -> None:
-        """Create the pods in batches of 1, 2, 4 …, so that what is refused once is not refused a thousand times."""
+        """Create the pods in batches of 1, 2, 4 … 64, so that what is refused once is not refused a thousand times."""
         rest: Sequence[NewPod] = decision.create
         size = 1
         while rest:
             batch, rest = rest[:size], rest[size:]
-            size *= 2
+            size = min(2 * size, _LARGEST_BATCH)
             results = await asyncio.gather(
                 *(self._cluster.create_pod(self._manifest(job, decision, pod)) for pod in batch),
                 return_exceptions=True,

@@ -39,9 +39,9 @@ def audience(namespace: str, job_uid: str) -> str:
     return f"{LABEL}/{namespace}/{job_uid}"
 
 
-def config_map_name(job: Job) -> str:
+def config_map_name(job_name: str) -> str:
     """The job's ConfigMap, which carries the authority that signs the sync API's certificate."""
-    return f"{job.key.name}-everstep"
+    return f"{job_name}-everstep"
 
 
 def pod_manifest(job: Job, spec: TrainingJobSpec, pod: NewPod, settings: Settings) -> Manifest:
@@ -140,7 +140,7 @@ def _told(job: Job, pod: NewPod, settings: Settings) -> list[dict[str, Any]]:
 
 def _volumes(job: Job, cache: Cache) -> list[Manifest]:
     token = {"path": "token", "audience": audience(job.key.namespace, job.uid), "expirationSeconds": _TOKEN_SECONDS}
-    authority = {"name": config_map_name(job), "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    authority = {"name": config_map_name(job.key.name), "items": [{"key": "ca.crt", "path": "ca.crt"}]}
     return [
         {
             "name": "everstep-sync",
