@@ -1,5 +1,6 @@
 """The chunked loss is the loss, its gradient the gradient, and packed documents do not see one another."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import MistralConfig
 
 from everstep_trainer import losses
 from everstep_trainer.data.formats import Document
@@ -80,16 +82,20 @@ def a_document(length: int, *, seed: int) -> Document:
 @given(lengths=st.lists(st.integers(2, 20), min_size=1, max_size=5), window=st.sampled_from([None, 4]))
 def test_a_packed_row_has_the_loss_of_its_documents_alone(lengths: list[int], window: int | None) -> None:
     """Also where the model has a window of its own, which its masks must keep."""
-    model = _mistral(window) if window else a_filled_model(a_recipe())
+    model = _mistral(window) if window else _llama()
     documents = [a_document(length, seed=number) for number, length in enumerate(lengths)]
     packed = model(*batch_of([fill(documents, 110)]))
     alone = sum(model(*batch_of([fill([document], len(document.tokens))])) for document in documents)
     torch.testing.assert_close(packed, alone, rtol=1e-5, atol=1e-5)
 
 
-def _mistral(window: int) -> nn.Module:
-    from transformers import MistralConfig  # noqa: PLC0415 - for this one
+@cache
+def _llama() -> nn.Module:
+    return a_filled_model(a_recipe())
 
+
+@cache
+def _mistral(window: int) -> nn.Module:
     config = MistralConfig(
         vocab_size=260,
         hidden_size=32,

@@ -2,5 +2,5 @@
 
 `source.py` fetches its files, `build.py` makes it on the meta device (`lora.py` adds adapters, `recompute.py` saves
 memory), `weights.py` fills whatever part of it a rank holds, `export.py` writes it for transformers with a `card.py`.
-Nothing here knows how a model is spread over ranks.
+How a model is spread over ranks is known in `parallel/shard.py` alone.
 """

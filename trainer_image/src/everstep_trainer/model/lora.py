@@ -1,6 +1,7 @@
 """Low-rank adapters (Hu et al. 2021), made by peft: W x + scale B A x, of which A and B alone are trained."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,6 +9,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from everstep_api.model import Lora
 from everstep_trainer.errors import RefusedError
@@ -17,8 +19,8 @@ ADAPTER = "default"
 _PREFIX = "base_model.model."
 
 
-def lora_config(lora: Lora) -> LoraConfig:
-    """The recipe's words as peft's."""
+def lora_config(lora: Lora, network: nn.Module) -> LoraConfig:
+    """The recipe's words as peft's, for this model."""
     targets = lora.target_modules
     return LoraConfig(
         r=lora.rank,
@@ -27,6 +29,7 @@ def lora_config(lora: Lora) -> LoraConfig:
         target_modules=targets[0] if targets == ("all-linear",) else list(targets),
         modules_to_save=list(lora.modules_to_save) or None,
         use_rslora=lora.rslora,
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in network.modules()),  # GPT-2's kind of layer
         task_type="CAUSAL_LM",
     )
 
@@ -38,7 +41,12 @@ def add_adapters(network: PreTrainedModel, lora: Lora) -> PeftModel:
         RefusedError: no layer has such a name.
     """
     try:
-        adapted = get_peft_model(network, lora_config(lora))
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5 by a name that it will lose
+            warnings.filterwarnings(
+                "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
+            )
+            adapted = get_peft_model(network, lora_config(lora, network))
     except ValueError as error:
         wanted = ", ".join([*lora.target_modules, *lora.modules_to_save])
         kinds = sorted({name.rpartition(".")[2] for name, module in network.named_modules() if _is_linear(module)})
@@ -93,12 +101,15 @@ def scale_of(lora: Lora) -> float:
     return lora.alpha / (math.sqrt(lora.rank) if lora.rslora else lora.rank)
 
 
-def merged(own: Tensor, first: Tensor, second: Tensor, lora: Lora, *, is_embedding: bool) -> Tensor:
+def merged(own: Tensor, first: Tensor, second: Tensor, lora: Lora, *, is_transposed: bool) -> Tensor:
     """The own weight with its adapter added, computed in fp32."""
     update = second.float() @ first.float()
-    return own.float() + scale_of(lora) * (update.T if is_embedding else update)
+    return own.float() + scale_of(lora) * (update.T if is_transposed else update)
 
 
-def adapter_key(name: str) -> str:
-    """The name under which peft saves an adapter's weight."""
-    return name.replace(f".{ADAPTER}", "")
+def adapter_key(base: str, role: str) -> str:
+    """The name under which peft saves a trained weight."""
+    layer = base.removesuffix(".weight")
+    if role == "saved":
+        return f"{_PREFIX}{base}"
+    return f"{_PREFIX}{layer}.{role}" + ("" if "embedding" in role else ".weight")

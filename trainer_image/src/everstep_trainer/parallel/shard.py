@@ -73,6 +73,11 @@ def chunk_of(name: str, parameter: Tensor) -> Chunk:
     return Chunk(name=name, shape=shape, dtype=_SPELLED[parameter.dtype], start=start, rows=rows)
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """The whole parameter, gathered from all ranks, who call this together; outside of autograd."""
+    return tensor.full_tensor().detach() if isinstance(tensor, DTensor) else tensor.detach()
+
+
 def local_part(tensor: Tensor) -> Tensor:
     """This rank's part of a parameter or gradient, sharing its memory, outside of autograd."""
     return tensor.to_local().detach() if isinstance(tensor, DTensor) else tensor.detach()

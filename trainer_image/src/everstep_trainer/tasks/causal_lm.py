@@ -97,7 +97,9 @@ def refuse_unknown_forward(causal: PreTrainedModel) -> None:
                 f"recipe.model is a {config.model_type} with {name} {value}, which changes the logits behind the"
                 " output layer; this release does not compute that. Name another model."
             )
-    if not hasattr(sys.modules[type(causal.base_model).__module__], "create_causal_mask"):
+    masks_anew = hasattr(sys.modules[type(causal.base_model).__module__], "create_causal_mask")
+    runs_over = any(isinstance(module, nn.Conv1d) for module in causal.modules())  # Mamba and others of its kind
+    if runs_over or not masks_anew:
         raise RefusedError(
             f"recipe.model is a {config.model_type}, which cannot keep the documents of a row apart in this release."
             " Name another model."
