@@ -64,7 +64,7 @@ class Play:
         """Let each pending pod run."""
         for uid, pod in self.pods.items():
             if pod.phase == "Pending":
-                self.pods[uid] = replace(pod, phase="Running", node=f"node{pod.worker}")
+                self.pods[uid] = replace(pod, phase="Running", node=f"node{pod.worker}", started=self.now)
         return self
 
     def vanish(self, worker: int) -> "Play":
@@ -74,7 +74,7 @@ class Play:
 
     def ends(self, worker: int, phase: PodPhase, *, ending: Ending | None = None) -> "Play":
         """Let the worker's pod end."""
-        return self.pod(worker, phase=phase, last_ending=ending)
+        return self.pod(worker, phase=phase, started=None, last_ending=ending)
 
     def reports_as(self, worker: int, state: AgentState, *, boot: str = "first", **said: Any) -> "Play":
         """Let the worker's agent report."""

@@ -4,6 +4,7 @@ import pytest
 
 from everstep_api.conditions import ConditionType, Reason
 from everstep_api.wire.sync import AgentState, Failure, FailureCause, Pause, Phase, Progress, Resumed, Run
+from everstep_operator.decide.facts import Ending
 from tests.builders import a_job
 from tests.unit.decide.play import Play
 
@@ -136,6 +137,20 @@ def test_a_restarted_agent_has_lost_its_place_in_the_world() -> None:
     assert play.world == 1
     play.reports_as(1, READY, boot="second", world=1).heartbeat(0)
     play.look()
+    assert (play.world, play.members) == (2, [0, 1])
+
+
+def test_a_member_whose_container_has_ended_is_lost_before_it_is_started_again() -> None:
+    play = Play(a_job().workers(2)).training()
+    killed = Ending(exit_code=137, reason="Error")
+    play.reports_as(0, TRAINING, world=1, failure=Failure(world=1, cause=FailureCause.PEER_LOST, rank=0))
+    play.pod(1, started=None, restarts=1, last_ending=killed).look()
+    assert play.status.recoveries is not None
+    [loss] = play.status.recoveries.recent
+    assert (loss.cause, loss.worker) == ("WorkerRestarted", 1)
+    play.passing(1).heartbeat(0).pod(1, started=play.now).look()
+    assert play.world == 1, "what was heard of worker 1 was another process"
+    play.passing(1).heartbeat(0).reports_as(1, READY, boot="second", world=1).look()
     assert (play.world, play.members) == (2, [0, 1])
 
 

@@ -64,6 +64,8 @@ class Pod:
     """Whether its deletion has begun."""
     obstacle: str = ""
     """Why it does not run yet, as scheduler or kubelet say it; empty when nothing is known to be wrong."""
+    started: datetime | None = None
+    """When its trainer's container last started; None while that does not run."""
     restarts: int = 0
     last_ending: Ending | None = None
 

@@ -23,7 +23,7 @@ class Standing(StrEnum):
     FAILED = "failed"
     """It tells a failure of a rank in this world."""
     RESTARTED = "restarted"
-    """Its agent is another than the one that entered."""
+    """The agent that entered has ended."""
     SILENT = "silent"
     """It gives no answer while the world stands still."""
     GONE = "gone"
@@ -71,6 +71,8 @@ def _standing(world: World, member: Member, pod: Pod | None, agent: Agent | None
         return Standing.DONE
     if pod is None or pod.phase in {"Succeeded", "Failed"}:
         return Standing.GONE
+    if pod.started is None:
+        return Standing.RESTARTED  # its container has ended, and is about to be started again
     if member.pod_uid in silent:
         return Standing.SILENT
     return Standing.UNKNOWN if agent is None else _told(world, agent)

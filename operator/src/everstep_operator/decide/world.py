@@ -97,11 +97,13 @@ def _is_to_grow(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, world: 
 
 def _entrants(seen: Observation, pods: PodPlan) -> list[Pod]:
     """The wanted pods whose agents can enter a world at once, by worker."""
-    return [pod for pod in pods.wanted if _is_warm(seen.agents.get(pod.uid), seen.now)]
+    return [pod for pod in pods.wanted if _is_warm(pod, seen.agents.get(pod.uid), seen.now)]
 
 
-def _is_warm(agent: Agent | None, now: datetime) -> bool:
-    return agent is not None and agent.can_enter and (now - agent.heard).total_seconds() < FRESH_S
+def _is_warm(pod: Pod, agent: Agent | None, now: datetime) -> bool:
+    if agent is None or pod.started is None or agent.heard < pod.started:
+        return False  # what was heard of it was another process
+    return agent.can_enter and (now - agent.heard).total_seconds() < FRESH_S
 
 
 def _can_start(

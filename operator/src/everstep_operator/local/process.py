@@ -7,9 +7,11 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from everstep_operator.decide.facts import Ending, Pod, PodPhase
+from everstep_operator.decide.facts import Ending, Pod
 from everstep_operator.local.container import Container
 from everstep_operator.local.volumes import Volumes
 
@@ -67,7 +69,7 @@ class PodProcess:
             if self._is_to_end.is_set() or code == 0:
                 break
             ending = Ending(exit_code=code, reason="Error")
-            self._tell(restarts=self.fact.restarts + 1, last_ending=ending)
+            self._tell(started=None, restarts=self.fact.restarts + 1, last_ending=ending)
             wait_s = _FIRST_RESTART_S if loop.time() - begun > _LASTED_S else wait_s
             log.warning(
                 "worker ended with code %d and is started again in %.0f s", code, wait_s, extra={"pod": self.fact.name}
@@ -75,7 +77,7 @@ class PodProcess:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_to_end.wait(), wait_s)
             wait_s = min(2 * wait_s, _SLOWEST_RESTART_S)
-        self._tell(phase="Succeeded")
+        self._tell(phase="Succeeded", started=None)
 
     async def _run_once(self) -> int:
         """Run one process to its end; return its exit code, which is 128 + n after signal n."""
@@ -88,7 +90,7 @@ class PodProcess:
                 stderr=output,
                 start_new_session=True,  # what its children become ends with it
             )
-        self._tell(phase="Running")
+        self._tell(phase="Running", started=datetime.now(UTC))
         ending = asyncio.create_task(self._end_when_told(self._process))
         try:
             code = await self._process.wait()
@@ -104,24 +106,9 @@ class PodProcess:
         await asyncio.sleep(self._grace_s)
         _signal(process.pid, signal.SIGKILL, is_group=True)
 
-    def _tell(
-        self,
-        *,
-        phase: PodPhase | None = None,
-        is_deleted: bool | None = None,
-        restarts: int | None = None,
-        last_ending: Ending | None = None,
-    ) -> None:
-        fact = self.fact
-        self.fact = replace(
-            fact,
-            phase=phase or fact.phase,
-            is_deleted=fact.is_deleted if is_deleted is None else is_deleted,
-            restarts=fact.restarts if restarts is None else restarts,
-            last_ending=last_ending or fact.last_ending,
-        )
-        if self.fact != fact:
-            self._changed()
+    def _tell(self, **facts: Any) -> None:
+        self.fact = replace(self.fact, **facts)
+        self._changed()
 
 
 def _signal(pid: int, number: signal.Signals, *, is_group: bool = False) -> None:
