@@ -157,7 +157,9 @@ def _hang_up(rank: Rank) -> int:
 
 def _leave_a_child(_: Rank) -> int:
     """Die while a child of its own holds the connection open, as an uploader does."""
-    if os.fork() == 0:
+    child = os.fork()
+    show(f"left a child pid={child or os.getpid()}")
+    if child == 0:
         signal.alarm(3)
         signal.pause()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -21,6 +21,8 @@ from everstep_api.wire.decode import decode, encode
 from everstep_api.wire.sync import Action, Answer, Directive, Member, Report, Run, Wait
 
 ACTORS = Path(__file__).with_name("actors.py")
+_PR_SET_CHILD_SUBREAPER = 36
+"""Linux: orphans below a process become its children, as they become those of process 1 (prctl(2))."""
 PATIENCE_S = 20.0
 """Far longer than anything here takes, on any machine."""
 
@@ -86,6 +88,11 @@ class Operator:
         async with asyncio.timeout(PATIENCE_S), self._news:
             await self._news.wait_for(lambda: bool(self.heard.get(pod)) and wanted(self.heard[pod][-1]))
             return self.heard[pod][-1]
+
+    async def hear_again(self, pod: str) -> Report:
+        """Return the next report of a pod."""
+        heard = len(self.heard[pod])
+        return await self.hear(pod, lambda _: len(self.heard[pod]) > heard)
 
     def newest(self, pod: str) -> Report:
         return self.heard[pod][-1]
@@ -206,7 +213,9 @@ class Stage:
     async def start(self, index: int = 0, **environment: str) -> Agent:
         """Start the agent of a worker."""
         program = (
-            "import sys; from everstep_agent.main import main; sys.exit(main(command=(sys.executable, sys.argv[1])))"
+            "import ctypes, sys; from everstep_agent.main import main; "
+            f"ctypes.CDLL(None).prctl({_PR_SET_CHILD_SUBREAPER}, 1); "
+            "sys.exit(main(command=(sys.executable, sys.argv[1])))"
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -248,7 +257,16 @@ async def has_ended(pid: int) -> bool:
 
 def is_alive(pid: int) -> bool:
     """Whether a process is there that is more than a zombie."""
+    return _state(pid) not in ("", "Z")
+
+
+def is_reaped(pid: int) -> bool:
+    """Whether nothing is left of a process, not even a zombie."""
+    return not _state(pid)
+
+
+def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return ""

@@ -21,7 +21,7 @@ from everstep_api.wire.sync import (
     Stop,
     Wait,
 )
-from tests.unit.agent.stage import Stage, has_ended, is_alive
+from tests.unit.agent.stage import Stage, has_ended, is_alive, is_reaped
 
 READY = AgentState.READY
 
@@ -179,14 +179,13 @@ def test_a_token_that_was_exchanged_and_a_new_authority_are_taken_up(tmp_path: P
         (tmp_path / "token.new").write_text("second\n")
         (tmp_path / "token.new").replace(tmp_path / "token")
         await operator.change(lambda: setattr(operator, "token", "second"))
-        heard = len(operator.heard[agent.pod])
-        await operator.hear(agent.pod, lambda _: len(operator.heard[agent.pod]) > heard + 2)
+        for _ in range(3):
+            await operator.hear_again(agent.pod)
         assert operator.tokens[-1] == "second"
 
         await operator.close()
         await operator.open("another-ca")
-        heard = len(operator.heard[agent.pod])
-        await operator.hear(agent.pod, lambda _: len(operator.heard[agent.pod]) > heard)
+        await operator.hear_again(agent.pod)
 
     play(scenario, Stage(tmp_path))
 
@@ -347,3 +346,19 @@ def test_a_container_that_starts_again_does_not_enter_the_world_that_it_was_in(t
         assert not any("entered world=1" in line for line in after.printed)
 
     play(scenario, Stage(tmp_path))
+
+
+def test_a_child_that_a_rank_left_behind_is_reaped(tmp_path: Path) -> None:
+    """Nobody else would: it is a child of process 1 from then on."""
+
+    async def scenario(stage: Stage) -> None:
+        agent = await stage.start()
+        await stage.run(1, agent)
+        pid = int((await agent.see(r"left a child pid=(\d+)"))[1])
+        await stage.operator.hear(agent.pod, has_failed)
+        os.kill(pid, signal.SIGKILL)
+        assert await has_ended(pid)
+        while not is_reaped(pid):
+            await stage.operator.hear_again(agent.pod)
+
+    play(scenario, Stage(tmp_path, {"by": 0, "act": "leave a child"}))

@@ -127,8 +127,9 @@ class Agent:
         failure = self._worker.failure
         if failure is not None and failure != before.failure:
             self.metrics.count_loss(failure.cause)
+            first_line = failure.message.partition("\n")[0]
             _log.warning(
-                "Lost a rank: %s world=%d rank=%s cause=%s", failure.message, failure.world, failure.rank, failure.cause
+                "Lost a rank: %s world=%d rank=%s cause=%s", first_line, failure.world, failure.rank, failure.cause
             )
 
     def _obey(self, order: Order) -> None:
