@@ -6,12 +6,12 @@ which is what `maxSamples` takes.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from examples.prepare.library import Module
-from examples.prepare.pairs import Pair, pairs
+from examples.prepare.pairs import Pair
 
 HELD_OUT_OF = 10
 """One package in so many is held out, as a whole: functions of one package resemble each other."""
@@ -25,22 +25,21 @@ class Corpus:
     content: bytes
 
 
-def docstrings(library: Sequence[Module]) -> tuple[Corpus, Corpus]:
+def docstrings(found: Iterable[Pair]) -> tuple[Corpus, Corpus]:
     """Chats in which the user shows a function and the assistant says what it does: to train on, and held out.
 
     No code occurs twice. What is held out shares no package, no code and no answer with what is trained on.
     """
     unique: dict[str, Pair] = {}
-    for module in library:
-        for pair in pairs(module):
-            unique.setdefault(pair.code, pair)
+    for pair in found:
+        unique.setdefault(pair.code, pair)
     train = [pair for pair in unique.values() if not is_held_out(pair.package)]
     answers = {pair.answer for pair in train}
     held_out = [pair for pair in unique.values() if is_held_out(pair.package) and pair.answer not in answers]
     return _corpus(map(_chat, train)), _corpus(map(_chat, held_out))
 
 
-def sources(library: Sequence[Module]) -> Corpus:
+def sources(library: Iterable[Module]) -> Corpus:
     """The modules themselves, one in each record."""
     return _corpus({"text": module.text} for module in library)
 

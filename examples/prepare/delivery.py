@@ -1,6 +1,7 @@
 """The order of the work: what is there stays, what is missing is made and put where the examples look for it."""
 
 import platform
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ from everstep_trainer.objects import Store
 from examples.prepare.corpora import docstrings, sources
 from examples.prepare.library import modules
 from examples.prepare.model import are_packages_installed, write_model
+from examples.prepare.pairs import pairs
 from examples.prepare.problem import PrepareError
 from examples.prepare.receipt import Content, Part, Receipt, seal
 
@@ -76,7 +78,7 @@ def _deliver(recipe: Recipe, store: Store, tell: Tell) -> Part:
 
 def _make_texts(_scratch: Path, tell: Tell) -> dict[str, Content]:
     library = list(modules())
-    train, held_out = docstrings(library)
+    train, held_out = docstrings(pair for module in library for pair in pairs(module))
     texts = sources(library)
     tell(f"  {train.records:,} functions to train on, {held_out.records:,} held out, {texts.records:,} modules.")
     return {
@@ -96,7 +98,7 @@ def _make_model(scratch: Path, _tell: Tell) -> dict[str, Content]:
 
 
 def _announce_texts() -> str:
-    return f"reading the standard library of Python {platform.python_version()}; 5 s."
+    return f"reading the standard library of Python {platform.python_version()}; 5 s, or 15 on a busy machine."
 
 
 def _announce_model() -> str:
@@ -112,7 +114,10 @@ RECIPES: Iterable[Recipe] = (
 
 
 def _sentence(target: str, error: Exception) -> str:
-    return f"{target} does not exist." if isinstance(error, FileNotFoundError) else str(error)
+    """What the store said, without the XML around an S3 server's own sentence."""
+    if isinstance(error, FileNotFoundError):
+        return f"{target} does not exist."
+    return re.sub(r"<\?xml.*?<Message>(.*?)\.?</Message>.*</Error>", r"\1", str(error), flags=re.DOTALL)
 
 
 def _remedy(target: str) -> str:

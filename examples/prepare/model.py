@@ -25,13 +25,16 @@ def write_model(folder: Path, scratch: Path) -> None:
     Raises:
         PrepareError: the packages cannot be had, or the conversion failed.
     """
-    environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    places = [str(ROOT)]
     if not are_packages_installed():
         fetch_packages(scratch)
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(scratch)])
+        places.append(str(scratch))
+    if "PYTHONPATH" in os.environ:
+        places.append(os.environ["PYTHONPATH"])
+    quiet = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
     done = _run(
         [sys.executable, "-m", "examples.prepare.conversion", str(folder)],
-        environment=environment,
+        environment={**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(places)},
         timeout_s=CONVERT_TIMEOUT_S,
     )
     if done.returncode != 0:
