@@ -1,0 +1,161 @@
+"""A Kubernetes cluster as the reconciler sees it: jobs read and written at the API server, pods from memory."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from everstep_api.job import API_VERSION, DEFAULT_CONTROLLER, KIND
+from everstep_api.resource import Manifest
+from everstep_api.status import TrainingJobStatus
+from everstep_operator.cluster import ClusterError, ConflictError, RefusedError, UnreachableError
+from everstep_operator.decide.decision import DoomedPod, Event
+from everstep_operator.decide.facts import Job, JobKey, Pod
+from everstep_operator.kube import events
+from everstep_operator.kube.client import Client
+from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
+from everstep_operator.kube.jobs import job_path
+from everstep_operator.kube.pod_facts import controller_of
+from everstep_operator.kube.profiles import Profiles
+from everstep_operator.kube.reflector import PodReflector
+from everstep_operator.kube.secrets import publish_authority
+from everstep_operator.podspec import config_map_name
+
+log = logging.getLogger(__name__)
+
+_PUBLISHED_S = 60.0
+"""How long a ConfigMap that was right is trusted to be so, while a job's pods are made."""
+
+
+class KubeCluster:
+    """A `Cluster` of an API server."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        reflectors: Sequence[PodReflector],
+        profiles: Profiles,
+        authority_pem: bytes,
+        controller: str = DEFAULT_CONTROLLER,
+        instance: str,
+    ) -> None:
+        """Act on an API server.
+
+        Args:
+            client: The API server.
+            reflectors: The pods, of disjoint parts of the cluster.
+            profiles: The cluster's profiles.
+            authority_pem: What pods trust.
+            controller: Whose jobs these are, as `managedBy` has it.
+            instance: Which process of it this is.
+        """
+        self._client = client
+        self._reflectors = reflectors
+        self._profiles = profiles
+        self._authority_pem = authority_pem
+        self._controller = controller
+        self._instance = instance
+        self._published: dict[str, float] = {}
+
+    async def read_job(self, key: JobKey) -> Job | None:
+        """See `Cluster`."""
+        try:
+            manifest = await self._client.get(job_path(key))
+        except NotFoundError:
+            return None
+        metadata, spec = manifest["metadata"], manifest["spec"]
+        if spec.get("managedBy", DEFAULT_CONTROLLER) != self._controller:
+            return None
+        return Job(
+            key=key,
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            version=metadata["resourceVersion"],
+            spec=spec,
+            # As text: strictness takes a date for one only where it reads JSON.
+            status=TrainingJobStatus.model_validate_json(json.dumps(manifest.get("status", {}))),
+            is_deleted="deletionTimestamp" in metadata,
+        )
+
+    async def profiles(self) -> Mapping[str, Manifest]:
+        """See `Cluster`."""
+        return await self._profiles.read()
+
+    def pods(self, job_uid: str) -> tuple[Pod, ...]:
+        """See `Cluster`."""
+        return tuple(pod for reflector in self._reflectors for pod in reflector.pods(job_uid))
+
+    async def create_pod(self, manifest: Manifest, *, is_rehearsal: bool = False) -> None:
+        """See `Cluster`. A field that Kubernetes does not know is refused rather than dropped in silence."""
+        path = f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
+        strict = {"fieldValidation": "Strict"}
+        query = {**strict, "dryRun": "All"} if is_rehearsal else strict
+        if not is_rehearsal:
+            await self._publish(manifest)
+        try:
+            created = await self._client.send("POST", path, manifest, query=query)
+        except AlreadyThereError as error:
+            found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            if (controller_of(found) or {}).get("uid") != (controller_of(manifest) or {}).get("uid"):
+                raise RefusedError(f"{error} It belongs to somebody else; delete it.") from error
+            return
+        except UnreachableError as error:
+            if "webhook" in str(error):
+                raise RefusedError(str(error)) from error  # it stands in the way until somebody mends it: say so
+            raise
+        if not is_rehearsal:
+            for reflector in self._reflectors:
+                reflector.admit(created)
+
+    async def delete_pod(self, job: Job, pod: DoomedPod) -> None:
+        """See `Cluster`."""
+        with suppress(NotFoundError, ConflictError):  # a conflict: the name has another pod by now
+            await self._client.send(
+                "DELETE", f"/api/v1/namespaces/{job.key.namespace}/pods/{pod.name}", {"preconditions": {"uid": pod.uid}}
+            )
+
+    async def write_status(self, job: Job, status: TrainingJobStatus) -> None:
+        """See `Cluster`."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "name": job.key.name,
+                "namespace": job.key.namespace,
+                "uid": job.uid,
+                "resourceVersion": job.version,
+            },
+            "spec": job.spec,
+            "status": status.manifest(),
+        }
+        try:
+            await self._client.send("PUT", f"{job_path(job.key)}/status", body)
+        except NotFoundError as error:
+            raise ConflictError(f"The job {job.key} is gone.") from error
+
+    async def delete_job(self, job: Job) -> None:
+        """See `Cluster`."""
+        body = {"preconditions": {"uid": job.uid}, "propagationPolicy": "Background"}
+        with suppress(NotFoundError, ConflictError):
+            await self._client.send("DELETE", job_path(job.key), body)
+
+    async def record(self, job: Job, event: Event) -> None:
+        """See `Cluster`. One that cannot be told is not worth another reconcile: the job's conditions say the same."""
+        log.info("%s: %s", event.reason, event.message, extra={"job": str(job.key)})
+        try:
+            await events.tell(self._client, job, event, controller=self._controller, instance=self._instance)
+        except ClusterError as error:
+            log.warning("an event is not told: %s", error, extra={"job": str(job.key), "reason": event.reason})
+
+    async def _publish(self, manifest: Manifest) -> None:
+        """Have the ConfigMap in place without which the pod's containers cannot start."""
+        owner = manifest["metadata"]["ownerReferences"][0]
+        now = asyncio.get_running_loop().time()
+        self._published = {uid: at for uid, at in self._published.items() if now - at < _PUBLISHED_S}
+        if owner["uid"] in self._published:
+            return
+        name = config_map_name(owner["name"])
+        await publish_authority(self._client, manifest, name=name, certificate_pem=self._authority_pem)
+        self._published[owner["uid"]] = now

@@ -1,0 +1,33 @@
+"""What the kubelet and Prometheus ask this process, by plain HTTP: `/healthz`, `/readyz` and `/metrics`.
+
+A process that does not lead is ready, too: ready means that it could lead. What is wrong with the one that leads ends
+it, so an answer is all that health needs to be.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from everstep_operator.metrics import CONTENT_TYPE, Metrics
+
+
+@asynccontextmanager
+async def probes(port: int, metrics: Metrics) -> AsyncIterator[None]:
+    """Answer within the context."""
+
+    async def fine(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def measured(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    application = web.Application()
+    application.add_routes([web.get("/healthz", fine), web.get("/readyz", fine), web.get("/metrics", measured)])
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, port=port).start()
+        yield
+    finally:
+        await runner.cleanup()
