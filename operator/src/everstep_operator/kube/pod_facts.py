@@ -60,6 +60,7 @@ def _pod(manifest: Manifest, *, worker: int) -> Pod:
         node=manifest.get("spec", {}).get("nodeName", ""),
         is_deleted="deletionTimestamp" in metadata,
         obstacle=next(_obstacles(status), ""),
+        started=_started(trainer),
         restarts=trainer.get("restartCount", 0),
         last_ending=_ending(trainer),
     )
@@ -94,6 +95,12 @@ def _obstacles(status: Manifest) -> Iterator[str]:
 def _words(said: Manifest) -> str:
     reason, message = said.get("reason", ""), said.get("message", "")
     return f"{reason}: {message}" if reason and message else reason or message
+
+
+def _started(container: Manifest) -> datetime | None:
+    """When the container that runs now was started, to the second."""
+    running = container.get("state", {}).get("running")
+    return datetime.fromisoformat(running["startedAt"]) if running else None
 
 
 def _ending(container: Manifest) -> Ending | None:
