@@ -140,6 +140,7 @@ class LocalControlPlane:
 
     server: ApiServer
     kubeconfig: Path
+    _running: dict[str, subprocess.Popen[bytes]]
 
     @property
     def kubectl(self) -> Kubectl:
@@ -165,27 +166,37 @@ class LocalControlPlane:
             etcd_peer_port=etcd_peer_port,
             services=IPv4Network("10.0.0.0/24"),
         )
-        started: list[subprocess.Popen[bytes]] = []
+        kubeconfig = server.make_kubeconfig("admin", user="admin", groups=["system:masters"])
+        plane = cls(server=server, kubeconfig=kubeconfig, _running={})
         try:
-            for name, command in (("etcd", server.etcd_command()), ("apiserver", server.command())):
-                with (folder / f"{name}.log").open("wb") as log:
-                    started.append(
-                        subprocess.Popen(
-                            ["setpriv", "--pdeathsig=KILL", "--", *command],
-                            stdin=subprocess.DEVNULL,
-                            stdout=log,
-                            stderr=log,
-                        )
-                    )
-            _await_ready(server, started)
-            yield cls(
-                server=server, kubeconfig=server.make_kubeconfig("admin", user="admin", groups=["system:masters"])
-            )
+            plane._spawn("etcd", server.etcd_command())
+            plane.start_apiserver()
+            yield plane
         finally:
-            for process in started:
+            for process in plane._running.values():
                 process.kill()
                 process.wait()
             shutil.rmtree(folder)
+
+    def start_apiserver(self) -> None:
+        """Start the API server; return once it is ready."""
+        self._spawn("apiserver", self.server.command())
+        _await_ready(self.server, list(self._running.values()))
+
+    def stop_apiserver(self) -> None:
+        """Kill the API server: connections break at once. etcd keeps what it had."""
+        process = self._running.pop("apiserver")
+        process.kill()
+        process.wait()
+
+    def _spawn(self, name: str, command: Sequence[str | Path]) -> None:
+        with (self.server.folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig=KILL", "--", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
 
 def _await_ready(server: ApiServer, started: Sequence[subprocess.Popen[bytes]]) -> None:
