@@ -76,10 +76,10 @@ def an_old_world_that_saves(world: World, store: str, cache: Path) -> str:
     _, optimizer = a_spread_llama(world)
     Fence(run, 1).create(None)
     saver = a_saver(world, run, cache)
-    saver.save(optimizer.state(), counters_at(3), b"")
+    saver.save(optimizer.state(), counters_at(3))
     assert saver.wait()
     Fence(run, 2).create(Resumed(world=1, step=3, tier="Durable"))
-    saver.save(optimizer.state(), counters_at(5), b"")
+    saver.save(optimizer.state(), counters_at(5))
     try:
         saver.wait()
     except FencedError as error:

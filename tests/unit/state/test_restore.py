@@ -43,7 +43,7 @@ def trained(world: World, store: str, cache: Path, steps: int) -> tuple[Whole, l
     saver = a_saver(world, Store.at(store), cache / f"{world.rank}", committed=commits.append)
     for step in range(1, steps + 1):
         train(model, optimizer, world, range(step, step + 1))
-        saver.save(optimizer.state(), counters_at(step), b"")
+        saver.save(optimizer.state(), counters_at(step))
     assert saver.wait()
     return whole(world, optimizer), commits
 
@@ -55,7 +55,7 @@ def handed_on(world: World, store: str, cache: Path, number: int) -> Whole:
     manifest = restore_newest(run, valid_points(run, {}), list(optimizer.state()), world)
     optimizer.updates = manifest.counters.updates
     saver = a_saver(world, run, cache / f"{number}-{world.rank}")
-    saver.save(optimizer.state(), manifest.counters, b"")
+    saver.save(optimizer.state(), manifest.counters)
     assert saver.wait()
     return whole(world, optimizer)
 
@@ -106,7 +106,7 @@ def resumed(world: World, store: str, cache: Path, how: str) -> tuple[list[float
     if how == "undisturbed":
         losses = train(model, optimizer, world, range(1, 4))
         saver = a_saver(world, run, cache / f"{world.rank}")
-        saver.save(optimizer.state(), counters_at(3), b"")
+        saver.save(optimizer.state(), counters_at(3))
         assert saver.wait()
     else:
         manifest = restore_newest(run, valid_points(run, {}), list(optimizer.state()), world)

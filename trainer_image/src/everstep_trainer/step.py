@@ -5,9 +5,9 @@ is a sum divided by the targets of the whole step, which the plan knows beforeha
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from zlib import crc32
 
 import torch
@@ -35,11 +35,9 @@ class MicroBatch(Protocol):
         """False for one that is computed only so that all ranks issue the same collectives."""
 
 
-class SummedLoss(Protocol):
-    """A task's loss."""
-
-    def __call__(self, model: nn.Module, micro_batch: MicroBatch) -> Tensor:
-        """The loss summed over the targets of the micro-batch, in fp32."""
+LossOf = Callable[[nn.Module, Any], Tensor]
+"""A task's loss: summed over the targets of a micro-batch, in fp32. What a micro-batch holds besides is between the
+task and whoever deals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +87,7 @@ class RowsLostError(TrainerError):
 def take_step(
     model: nn.Module,
     optimizer: ShardedAdamW,
-    loss_of: SummedLoss,
+    loss_of: LossOf,
     work: Work,
     *,
     wish: Wish,
@@ -136,7 +134,7 @@ def seed_micro_batch(seed: int, step: int, index: int) -> None:
     torch.manual_seed(mixed | seed << 32)
 
 
-def _run_backward(model: nn.Module, loss_of: SummedLoss, work: Work, seed: int) -> float:
+def _run_backward(model: nn.Module, loss_of: LossOf, work: Work, seed: int) -> float:
     """Leave the gradient of the step in the weights; return the summed loss of this rank's micro-batches."""
     losses = []
     for micro_batch in work.micro_batches:

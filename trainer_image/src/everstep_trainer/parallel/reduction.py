@@ -5,6 +5,7 @@ rows a step.
 """
 
 from dataclasses import astuple, dataclass
+from hashlib import sha256
 
 import torch
 
@@ -37,3 +38,17 @@ def reduce_totals(own: Totals, world: World) -> Totals:
     """The sums of the ranks' numbers, the same bits on each of them."""
     summed = world.all_reduce(torch.tensor(astuple(own), dtype=torch.float64))
     return Totals(**dict(zip(Totals.__slots__, summed.tolist(), strict=True)))
+
+
+def differing_ranks(fact: bytes, world: World) -> int:
+    """0 when all ranks hold the same fact, else a number of them that do not; the same answer on each.
+
+    It costs two all-reduces, and is asked once, when a world begins.
+    """
+    own = int.from_bytes(sha256(fact).digest()[:_FACT_BYTES], "little")
+    mean = world.all_reduce(torch.tensor([own], dtype=torch.float64)).item() / world.size
+    return int(world.all_reduce(torch.tensor([mean != own], dtype=torch.float64)).item())
+
+
+_FACT_BYTES = 5
+"""40 bits: the sum over 2,048 ranks is exact in fp64."""

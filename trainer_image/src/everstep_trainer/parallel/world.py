@@ -8,7 +8,8 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -21,6 +22,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 Sharding = Literal["full", "hybrid", "none"]
 """Weights are spread over all ranks, over those of each worker, or not at all."""
 
+_INTERFACE = "GLOO_SOCKET_IFNAME"
 _SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of an interface (netdevice(7))."""
 
@@ -132,19 +134,19 @@ def enter(place: Place, store: TCPStore, *, sharding: Sharding, timeout_s: float
     The groups of the mesh are made here, in one order on all ranks, and nowhere else. The timeout bounds each
     collective. It is a last resort: the agent sees a standstill before that.
     """
-    _bind_gloo(place.host)
-    dist.init_process_group(
-        "gloo",
-        store=PrefixStore(f"world-{place.world}", store),
-        rank=place.rank,
-        world_size=place.size,
-        timeout=timedelta(seconds=timeout_s),
-    )
     shards = {"full": place.size, "hybrid": place.ranks_per_worker, "none": 1}[sharding]
-    if shards == place.size:
-        return World(place, store, init_device_mesh("cpu", (place.size,), mesh_dim_names=("shard",)))
-    shape = (place.size // shards, shards)
-    return World(place, store, init_device_mesh("cpu", shape, mesh_dim_names=("replica", "shard")))
+    shape, names = (
+        ((place.size,), ("shard",)) if shards == place.size else ((place.size // shards, shards), ("replica", "shard"))
+    )
+    with _gloo_bound_to(place.host):
+        dist.init_process_group(
+            "gloo",
+            store=PrefixStore(f"world-{place.world}", store),
+            rank=place.rank,
+            world_size=place.size,
+            timeout=timedelta(seconds=timeout_s),
+        )
+        return World(place, store, init_device_mesh("cpu", shape, mesh_dim_names=names))
 
 
 def leave_rehearsal() -> None:
@@ -152,15 +154,25 @@ def leave_rehearsal() -> None:
     dist.destroy_process_group()
 
 
-def _bind_gloo(host: str) -> None:
+@contextmanager
+def _gloo_bound_to(host: str) -> Iterator[None]:
     """Let Gloo use the interface that has the worker's own address, unless the environment names another.
 
     By itself it looks up the machine's name, which many machines and pods cannot resolve to an address that others
     reach.
     """
-    if "GLOO_SOCKET_IFNAME" in os.environ:
+    interface = None if _INTERFACE in os.environ else _interface_of(socket.gethostbyname(host))
+    if interface is None:
+        yield
         return
-    address = socket.gethostbyname(host)
+    os.environ[_INTERFACE] = interface
+    try:
+        yield
+    finally:
+        del os.environ[_INTERFACE]  # a rehearsal is over another interface than its world
+
+
+def _interface_of(address: str) -> str | None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
             try:
@@ -168,5 +180,5 @@ def _bind_gloo(host: str) -> None:
             except OSError:
                 continue  # an interface without an IPv4 address
             if socket.inet_ntoa(answer[20:24]) == address:
-                os.environ["GLOO_SOCKET_IFNAME"] = name
-                return
+                return name
+    return None

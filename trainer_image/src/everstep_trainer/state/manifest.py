@@ -42,6 +42,8 @@ class Counters:
     """Targets that were learnt from."""
     evaluation: Evaluated | None = None
     """The newest evaluation; it is of this very state when its step is."""
+    best: Evaluated | None = None
+    """The best evaluation of the job so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,11 @@
 """Which checkpoints stay: the newest, the best, and nothing that no world may go on from."""
 
-import math
 from collections.abc import Sequence
 
 from everstep_api.recipe import Metric
 from everstep_api.wire.sync import StatePoint
 from everstep_trainer.errors import DamagedError
+from everstep_trainer.evaluate import penalty
 from everstep_trainer.objects import Store
 from everstep_trainer.state.fence import WorldRecord, is_valid
 from everstep_trainer.state.manifest import Manifest, folder_of, points_in, read_manifest
@@ -28,16 +28,13 @@ def remove_old(run: Store, worlds: dict[int, WorldRecord], *, last: int, best: i
 
 
 def best_of(manifests: Sequence[Manifest], metric: Metric) -> list[Manifest]:
-    """The checkpoints that were evaluated, the best first: the least loss or perplexity, the greatest accuracy."""
-    sign = -1 if metric == "tokenAccuracy" else 1
-    scores = [
-        (math.isnan(value), sign * value, number)
+    """The checkpoints that were evaluated, the best first."""
+    penalties = [
+        (penalty(metric, evaluation.metrics[metric]), number)
         for number, manifest in enumerate(manifests)
-        if (evaluation := manifest.counters.evaluation)
-        and evaluation.step == manifest.step
-        and (value := evaluation.metrics.get(metric)) is not None
+        if (evaluation := manifest.counters.evaluation) and evaluation.step == manifest.step
     ]
-    return [manifests[number] for *_, number in sorted(scores)]
+    return [manifests[number] for _, number in sorted(penalties)]
 
 
 def _read(run: Store, point: StatePoint) -> Manifest | None:

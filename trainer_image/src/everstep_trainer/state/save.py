@@ -19,6 +19,7 @@ from torch import Tensor
 from everstep_api.wire.decode import encode
 from everstep_api.wire.ranks import Saved
 from everstep_api.wire.sync import StatePoint
+from everstep_trainer.data.ledger import Line, name_of, to_text
 from everstep_trainer.errors import FencedError, StorageError
 from everstep_trainer.objects import Store
 from everstep_trainer.parallel.shard import Chunk
@@ -65,6 +66,8 @@ class Saver:
         self._tidy = tidy
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
         self._upload: Future[None] | None = None
+        self._ledger: dict[int, Line] = {}
+        """Lines of steps that are in no file of the storage yet."""
 
     @property
     def is_busy(self) -> bool:
@@ -99,14 +102,13 @@ class Saver:
             self._upload = None
         return True
 
-    def save(self, state: Iterable[tuple[Chunk, Tensor]], counters: Counters, ledger: bytes) -> None:
-        """Take the state, and start to bring it into the storage. The state may change when this returns.
+    def note(self, line: Line) -> None:
+        """Keep the ledger's line of a step; rank 0 brings it into the storage before the step can be committed."""
+        if self._rank == 0:
+            self._ledger[line.step] = line
 
-        Args:
-            state: this rank's chunks.
-            counters: the same on all ranks.
-            ledger: rank 0's lines of the steps since the state before; they are in the storage before the commit.
-        """
+    def save(self, state: Iterable[tuple[Chunk, Tensor]], counters: Counters) -> None:
+        """Take this rank's chunks, and start to bring them into the storage. The state may change when this returns."""
         self.wait()
         if self._rank >= self._origin.ranks:
             return  # another replica saves the same
@@ -121,14 +123,16 @@ class Saver:
             self._upload = Future()
             self._upload.set_exception(error)
             return
-        self._upload = self._thread.submit(self._bring, layout, path, counters, ledger, begin)
+        self._upload = self._thread.submit(self._bring, layout, path, counters, list(self._ledger.values()), begin)
 
-    def _bring(self, layout: Layout, path: Path, counters: Counters, ledger: bytes, begin: float) -> None:
+    def _bring(self, layout: Layout, path: Path, counters: Counters, ledger: list[Line], begin: float) -> None:
         """Upload the file, and commit the checkpoint if this is its last part."""
         point = StatePoint(world=self._origin.world, step=counters.step)
         folder = folder_of(point)
         if ledger:
-            self._create(f"ledger/{point.world}-{point.step}.jsonl", ledger)
+            self._create(name_of(point), to_text(ledger))
+            for line in ledger:
+                del self._ledger[line.step]
         digests = digest_blocks(path)
         self._run.put(f"{folder}/{self._rank}.safetensors", path)
         path.unlink()

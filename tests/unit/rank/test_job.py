@@ -1,0 +1,218 @@
+"""A job from the first world to the model, by real processes, whatever becomes of its ranks."""
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from everstep_api.wire.ranks import (
+    Done,
+    EvaluationMade,
+    Fenced,
+    JoinStore,
+    Left,
+    Planned,
+    Refused,
+    Saved,
+    Stepped,
+    StopAfterStep,
+    StoreOpened,
+)
+from everstep_api.wire.sync import Resumed
+from everstep_trainer.data.audit import audit
+from everstep_trainer.objects import Store
+from tests.unit.rank.agents import JOB, Agent, Conversation, a_warm_rank, an_enter
+from tests.unit.rank.jobs import a_spec
+
+
+@dataclass(slots=True, kw_only=True)
+class RunningWorld:
+    """The ranks of a world."""
+
+    agent: Agent
+    opened: StoreOpened
+    pids: list[int] = field(default_factory=list)
+    ranks: list[Conversation] = field(default_factory=list)
+
+    def steps(self) -> dict[int, float | None]:
+        """Losses that rank 0 has told, by step."""
+        return {message.step: message.loss for message in self.ranks[0].heard if isinstance(message, Stepped)}
+
+    def kill(self) -> None:
+        for pid in self.pids:
+            os.kill(pid, signal.SIGKILL)
+            self.agent.exit_of(pid)
+
+    def finish(self) -> str | None:
+        """Wait until all ranks have finished the job; return where the model is."""
+        outputs = {rank.hear_until(Done).output for rank in self.ranks}
+        assert [self.agent.exit_of(pid).exit_code for pid in self.pids] == [0] * len(self.pids)
+        (output,) = outputs
+        return output
+
+
+def a_world(agent: Agent, spec: dict[str, Any], *, number: int, size: int) -> RunningWorld:
+    """Put warm spares into a world."""
+    spares = [a_warm_rank(agent, slot) for slot in range(size)]
+    for rank, (_, line) in enumerate(spares):
+        line.tell(an_enter(spec, world=number, rank=rank, size=size))
+    opened = spares[0][1].hear_until(StoreOpened)
+    for _, line in spares[1:]:
+        line.tell(JoinStore(host="127.0.0.1", port=opened.port, resume=opened.resume))
+    return RunningWorld(agent=agent, opened=opened, pids=[pid for pid, _ in spares], ranks=[line for _, line in spares])
+
+
+def run_of(folder: Path) -> Store:
+    return Store.at(str(folder / "store" / JOB.namespace / JOB.name / JOB.uid))
+
+
+def test_an_undisturbed_job_ends_with_a_model_and_an_exact_ledger(agent: Agent, tmp_path: Path) -> None:
+    world = a_world(agent, a_spec(tmp_path), number=1, size=2)
+    output = world.finish()
+
+    assert world.opened.resume is None
+    losses = world.steps()
+    assert list(losses) == list(range(1, 13))
+    assert (losses[12] or 9) < (losses[1] or 0)
+    (planned,) = (message for message in world.ranks[0].heard if isinstance(message, Planned))
+    assert (planned.total_steps, planned.most_ranks) == (12, 4)
+    evaluated = [message.step for message in world.ranks[0].heard if isinstance(message, EvaluationMade)]
+    assert evaluated == [5, 10, 12]
+    saved = {message.point.step for rank in world.ranks for message in rank.heard if isinstance(message, Saved)}
+    assert saved >= {4, 8, 12}
+    assert output is not None
+    model = AutoModelForCausalLM.from_pretrained(output.removeprefix("file://"))
+    assert model.num_parameters() > 0
+    assert audit(run_of(tmp_path)).is_complete
+
+
+def test_a_world_that_finds_the_job_finished_is_done_at_once(agent: Agent, tmp_path: Path) -> None:
+    spec = a_spec(tmp_path, steps=2, replicas=1)
+    output = a_world(agent, spec, number=1, size=1).finish()
+
+    again = a_world(agent, spec, number=2, size=1)
+
+    assert again.finish() == output
+    assert again.steps() == {}
+
+
+def until_saved(world: RunningWorld, step: int) -> None:
+    """Wait until the state of the step is committed, by whichever rank; all ranks have then gone on."""
+    for rank in world.ranks:
+        while (message := rank.hear()) is not None:
+            if isinstance(message, Saved) and message.point.step >= step:
+                return
+            if isinstance(message, Stepped) and message.step >= step + 4:
+                break
+    raise AssertionError(f"Step {step} was not saved.")
+
+
+def test_a_killed_world_goes_on_from_its_last_checkpoint_with_the_same_numbers(agent: Agent, tmp_path: Path) -> None:
+    """Worlds of 2, 1 and 2 ranks: each planned row is committed once, and the same world computes the same bits."""
+    undisturbed = a_world(agent, a_spec(tmp_path / "undisturbed", steps=16), number=1, size=2)
+    undisturbed.finish()
+    expected = undisturbed.steps()
+
+    spec = a_spec(tmp_path / "killed", steps=16)
+    first = a_world(agent, spec, number=1, size=2)
+    until_saved(first, 4)
+    first.kill()
+    second = a_world(agent, spec, number=2, size=2)
+    until_saved(second, 8)
+    second.kill()
+    third = a_world(agent, spec, number=3, size=1)
+    until_saved(third, 12)
+    third.kill()
+    fourth = a_world(agent, spec, number=4, size=2)
+    fourth.finish()
+
+    assert second.opened.resume is not None
+    assert second.opened.resume.world == 1
+    assert second.steps() == {step: expected[step] for step in second.steps()}, (
+        "the same world, deterministic: the same bits"
+    )
+    for step, loss in (third.steps() | fourth.steps()).items():
+        assert loss == pytest.approx(expected[step], rel=1e-4)
+    found = audit(run_of(tmp_path / "killed"))
+    assert found.is_complete, found.sentences()
+
+
+def test_a_world_that_is_asked_to_stop_leaves_after_one_step_and_the_next_begins_with_the_next(
+    agent: Agent, tmp_path: Path
+) -> None:
+    spec = a_spec(tmp_path, steps=200, checkpoint={"everySteps": 1000})
+    first = a_world(agent, spec, number=1, size=2)
+    first.ranks[1].hear_until(Stepped)
+    first.ranks[1].tell(StopAfterStep(durable=True))
+
+    left = {rank.hear_until(Left).step for rank in first.ranks}
+    assert [agent.exit_of(pid).exit_code for pid in first.pids] == [0, 0]
+    (step,) = left
+    second = a_world(agent, spec, number=2, size=1)
+    stepped = second.ranks[0].hear_until(Stepped)
+    second.kill()
+
+    assert second.opened.resume == Resumed(world=1, step=step, tier="Durable")
+    assert stepped.step == step + 1
+
+
+def test_a_world_whose_number_is_taken_says_so(agent: Agent, tmp_path: Path) -> None:
+    spec = a_spec(tmp_path, steps=1000, replicas=1)
+    later = a_world(agent, spec, number=5, size=1)
+    later.ranks[0].hear_until(Stepped)
+
+    pid, rank = a_warm_rank(agent)
+    rank.tell(an_enter(spec, world=5))
+
+    assert rank.hear_until(Fenced).world_seen == 5
+    assert agent.exit_of(pid).exit_code == 1
+    later.kill()
+
+
+def test_a_world_with_a_successor_ends_at_its_next_commit(agent: Agent, tmp_path: Path) -> None:
+    """As two parts of a network do: the newer world begins from nothing, since it saw no checkpoint."""
+    spec = a_spec(tmp_path, steps=1000, replicas=1, checkpoint={"everySteps": 40})
+    older = a_world(agent, spec, number=1, size=1)
+    older.ranks[0].hear_until(Stepped)
+    newer = a_world(agent, spec, number=2, size=1)
+    newer.ranks[0].hear_until(Stepped)
+
+    assert older.ranks[0].hear_until(Fenced).world_seen == 2
+    newer.kill()
+    assert run_of(tmp_path).head("ckpt/1-40/manifest.json") is None
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(agent: Agent, tmp_path: Path) -> None:
+    spec = a_spec(tmp_path, steps=10, replicas=1, checkpoint={"everySteps": 2})
+    first = a_world(agent, spec, number=1, size=1)
+    until_saved(first, 4)
+    first.kill()
+    newest = max(int(name.removeprefix("1-")) for name in run_of(tmp_path).folders("ckpt"))
+    path = tmp_path / "store" / JOB.namespace / JOB.name / JOB.uid / "ckpt" / f"1-{newest}" / "0.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+
+    second = a_world(agent, spec, number=2, size=1)
+    corrected = second.ranks[0].hear_until(StoreOpened)
+    second.finish()
+
+    assert corrected.port == second.opened.port
+    assert corrected.resume is not None
+    assert corrected.resume.step < newest
+    assert "is damaged" in agent.output()
+    assert audit(run_of(tmp_path)).is_complete
+
+
+def test_a_job_that_cannot_be_done_is_refused_with_a_sentence(agent: Agent, tmp_path: Path) -> None:
+    spec = a_spec(tmp_path, replicas=1)
+    (tmp_path / "text.jsonl").write_text('{"text": "one"}\nno record\n')
+    pid, rank = a_warm_rank(agent)
+    rank.tell(an_enter(spec))
+
+    assert "Line 2 of" in rank.hear_until(Refused).sentence
+    assert agent.exit_of(pid).exit_code == 1

@@ -1,0 +1,107 @@
+"""Entering a world: its store, its group, and the state from which it goes on (DESIGN 4.2)."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from everstep_api.job import TrainingJobSpec
+from everstep_api.wire.decode import decode, encode
+from everstep_api.wire.ranks import Enter, JoinStore, StoreOpened
+from everstep_api.wire.sync import Resumed, StatePoint
+from everstep_trainer.context import JobContext
+from everstep_trainer.objects import Store
+from everstep_trainer.parallel.world import Place, enter, join_store, open_store
+from everstep_trainer.report import AgentLine
+from everstep_trainer.state.fence import Fence
+from everstep_trainer.state.restore import valid_points
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_STEPS = 4
+"""Collectives give up after so many step timeouts. A first step may take three, and the agent acts before that."""
+RESULT = "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """`result.json`: the job is finished."""
+
+    world: int
+    step: int
+    output: str
+    """Where the model is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What rank 0 finds in the storage, and all ranks begin with."""
+
+    points: tuple[StatePoint, ...]
+    """The checkpoints that may be gone on from, newest first."""
+    output: str | None = None
+    """Where the model is, when the job is finished already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """A world that was entered."""
+
+    context: JobContext
+    fence: Fence
+    beginning: Beginning
+    port: int
+    """Of the world's store."""
+
+
+def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
+    """Become the rank that the agent wants; returns once all ranks of the world have.
+
+    Rank 0 looks into the storage and opens the store; the others hear from their agents where it is.
+
+    Raises:
+        FencedError: this world, or a later one, has begun before.
+        RefusedError: the storage does not create objects atomically.
+    """
+    spec = TrainingJobSpec.model_validate_json(json.dumps(message.spec))
+    job = message.job
+    storage = Store.at(spec.storage.uri)
+    run = storage.under(f"{job.namespace}/{job.name}/{job.uid}")
+    fence = Fence(run, message.world)
+    place = Place(
+        world=message.world,
+        rank=message.rank,
+        size=message.size,
+        local_rank=message.local_rank,
+        ranks_per_worker=message.ranks_per_worker,
+        host=message.host,
+    )
+    timeout_s = float(TIMEOUT_STEPS * spec.recovery.step_timeout_seconds)
+    found = None
+    if place.is_first:
+        found = _look(run, fence)
+        store = open_store(timeout_s=timeout_s)
+        line.tell(StoreOpened(port=store.port, resume=resumed_from(found.points[0]) if found.points else None))
+    else:
+        joined = line.wait_for(JoinStore)
+        store = join_store(joined.host, joined.port, timeout_s=timeout_s)
+    world = enter(place, store, sharding=spec.recipe.sharding, timeout_s=timeout_s)
+    told = world.tell("beginning", lambda: encode(found), timeout_s=timeout_s)
+    context = JobContext(job=job, manifest=message.spec, spec=spec, storage=storage, run=run, cache=cache, world=world)
+    return Entered(context=context, fence=fence, beginning=decode(told, Beginning), port=store.port)
+
+
+def resumed_from(point: StatePoint) -> Resumed:
+    """The state as the agent is told of it."""
+    return Resumed(world=point.world, step=point.step, tier="Durable")
+
+
+def _look(run: Store, fence: Fence) -> Beginning:
+    """What the storage says of the job. Before its first world it is proved that the fence can be relied on."""
+    records = fence.records()
+    if not records:
+        run.probe()
+    fence.check_number()
+    result = run.find(RESULT)
+    output = decode(result, Result).output if result is not None else None
+    return Beginning(points=tuple(valid_points(run, records)), output=output)

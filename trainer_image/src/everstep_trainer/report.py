@@ -1,0 +1,74 @@
+"""A rank's line to its agent: JSON lines over a Unix socket, one message a line.
+
+A thread reads, since the end of the line ends the process wherever it stands: a rank whose agent is gone must not go on
+training, and one that is stuck in a collective cannot look.
+"""
+
+import os
+import socket
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import NoReturn, TypeVar
+
+from everstep_api.wire.decode import decode, encode
+from everstep_api.wire.ranks import FromRank, FromServer, StopAfterStep, ToRank
+
+EXIT_WITHOUT_AGENT = 3
+"""Exit code of a process whose agent is gone; nobody is left to read it but a person."""
+
+T = TypeVar("T")
+
+
+class AgentLine:
+    """Tells the agent what happens here, and hears what it wants."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.connect(str(path))
+        self._writing = Lock()
+        self._heard: SimpleQueue[ToRank] = SimpleQueue()
+        self._stop: StopAfterStep | None = None
+
+    @property
+    def stop(self) -> StopAfterStep | None:
+        """The wish to stop after a step, if there is one; a durable one is not taken back by one that is not."""
+        return self._stop
+
+    def tell(self, message: FromRank | FromServer) -> None:
+        """Say it. From any thread."""
+        with self._writing:
+            try:
+                self._socket.sendall(encode(message) + b"\n")
+            except OSError:
+                _end()
+
+    def listen(self) -> None:
+        """Begin to hear, on a thread."""
+        Thread(target=self._hear, name="agent", daemon=True).start()
+
+    def wait_for(self, kind: type[T]) -> T:
+        """The next message of this kind, however long it takes: a spare waits as long as it is one."""
+        while True:
+            message = self._heard.get()
+            if isinstance(message, kind):
+                return message
+
+    def _hear(self) -> None:
+        with self._socket.makefile("rb") as lines:
+            try:
+                for line in lines:
+                    self._take(decode(line, ToRank))
+            except OSError:
+                _end()
+        _end()
+
+    def _take(self, message: ToRank) -> None:
+        if isinstance(message, StopAfterStep):
+            self._stop = StopAfterStep(durable=message.durable or (self._stop is not None and self._stop.durable))
+        else:
+            self._heard.put(message)
+
+
+def _end() -> NoReturn:
+    os._exit(EXIT_WITHOUT_AGENT)
