@@ -71,6 +71,27 @@ def run(
     sys.exit(code)
 
 
+@app.command()
+def audit(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="The job's folder in its storage: URI/NAMESPACE/NAME/UID.")
+    ],
+) -> None:
+    """Prove that each planned row was committed once, or is listed as skipped.
+
+    Ends with 0 when every row up to the last committed step is accounted for, with 1 when one is not, and with 2 when
+    the folder is none of a job.
+    """
+    from everstep_cli.audit import audit_run  # noqa: PLC0415 - it imports the trainer, and `run` does not need that
+
+    try:
+        code = audit_run(folder, Console())
+    except JobError as error:
+        typer.echo(str(error), err=True)
+        code = 2
+    sys.exit(code)
+
+
 def main() -> None:
     """Run the command line."""
     app()

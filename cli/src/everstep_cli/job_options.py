@@ -76,6 +76,17 @@ def with_folders(job: Manifest, buckets: Mapping[str, Path]) -> Manifest:
     return {**job, "spec": _moved(job.get("spec", {}), buckets)}
 
 
+def as_address(text: str, buckets: Mapping[str, Path]) -> str:
+    """A bare path, or an address of a bucket for which a folder stands, as the address of the folder."""
+    if text.startswith(_PATHS):
+        return f"file://{Path(text).expanduser().absolute()}"
+    scheme, separator, rest = text.partition("://")
+    bucket, _, key = rest.partition("/")
+    if separator and scheme in {"s3", "gs", "az"} and bucket in buckets:
+        return f"file://{buckets[bucket] / key}"
+    return text
+
+
 def buckets_of(options: Sequence[str]) -> dict[str, Path]:
     """The folders that stand for buckets, from options `NAME=DIR`.
 
@@ -121,16 +132,6 @@ def _moved(value: Any, buckets: Mapping[str, Path], field: str = "") -> Any:
         case list():
             return [_moved(item, buckets, field) for item in value]
         case str() if field in _ADDRESSES:
-            return _address(value, buckets)
+            return as_address(value, buckets)
         case _:
             return value
-
-
-def _address(text: str, buckets: Mapping[str, Path]) -> str:
-    if text.startswith(_PATHS):
-        return f"file://{Path(text).expanduser().absolute()}"
-    scheme, separator, rest = text.partition("://")
-    bucket, _, key = rest.partition("/")
-    if separator and scheme in {"s3", "gs", "az"} and bucket in buckets:
-        return f"file://{buckets[bucket] / key}"
-    return text
