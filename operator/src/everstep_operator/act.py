@@ -40,9 +40,11 @@ class Actor:
             await self._create(job, decision)
         except RefusedError as refusal:
             known = self._refusals.get(job.uid)
-            self._refusals[job.uid] = Refusal(sentence=str(refusal), retry_at=datetime.now(UTC) + _REFUSAL_LASTS)
+            self._refusals[job.uid] = new = Refusal(
+                sentence=str(refusal), generation=job.generation, retry_at=datetime.now(UTC) + _REFUSAL_LASTS
+            )
             log.warning("the cluster refuses the pods: %s", refusal, extra={"job": str(job.key)})
-            return known is None or known.sentence != str(refusal)
+            return known is None or (known.sentence, known.generation) != (new.sentence, new.generation)
         self._refusals.pop(job.uid, None)
         return False
 

@@ -58,6 +58,7 @@ class Observer:
         pods = self._cluster.pods(job.uid)
         known = {pod.uid for pod in pods}
         agents = {uid: agent for uid, agent in self._agents.of(job.uid).items() if uid in known}
+        refusal = self._refusals.get(job.uid)
         return Observation(
             now=self._now(),
             leading_since=self._leading_since,
@@ -65,7 +66,7 @@ class Observer:
             profiles=profiles,
             pods=pods,
             agents=agents,
-            refusal=self._refusals.get(job.uid),
+            refusal=refusal if refusal is not None and refusal.generation == job.generation else None,
             limits=self._settings.limits,
         )
 

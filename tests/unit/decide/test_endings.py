@@ -237,7 +237,7 @@ def test_an_invalid_spec_gets_no_pods_and_all_its_problems_at_once() -> None:
 
 def test_a_refusal_of_the_cluster_waits_and_says_so() -> None:
     play = Play(a_job())
-    play.refusal = Refusal(sentence="exceeded quota", retry_at=play.now + timedelta(seconds=30))
+    play.refusal = Refusal(sentence="exceeded quota", generation=1, retry_at=play.now + timedelta(seconds=30))
     decision = play.look()
     assert (decision.create, decision.look_again_s) == ((), 30)
     assert play.said(ConditionType.ACCEPTED)[1] is Reason.POD_REFUSED

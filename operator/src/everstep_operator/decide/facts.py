@@ -103,6 +103,8 @@ class Refusal:
 
     sentence: str
     """The API server's own words."""
+    generation: int
+    """Of the spec whose pods it refused; another one is tried at once."""
     retry_at: datetime
 
 

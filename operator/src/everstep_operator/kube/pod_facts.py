@@ -99,8 +99,8 @@ def _words(said: Manifest) -> str:
 
 def _started(container: Manifest) -> datetime | None:
     """When the container that runs now was started, to the second."""
-    running = container.get("state", {}).get("running")
-    return datetime.fromisoformat(running["startedAt"]) if running else None
+    started = container.get("state", {}).get("running", {}).get("startedAt")
+    return datetime.fromisoformat(started) if started else None
 
 
 def _ending(container: Manifest) -> Ending | None:
