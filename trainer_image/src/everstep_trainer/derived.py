@@ -13,6 +13,8 @@ LONGEST_ROW = 2048
 LARGEST_BATCH = 64
 FEWEST_STEPS = 100
 """Of an epoch: smaller batches are taken until it has as many."""
+ENOUGH_TOKENS = 16_384
+"""In a micro-batch: a device has enough to do with them, and fewer micro-batches would keep the world from growing."""
 _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _SHARE_FOR_ACTIVATIONS = 0.5
 """Of a rank's memory: weights, moments, gradients and snapshots have the other half."""
@@ -89,8 +91,8 @@ def _largest_share(rows: int, *, most: int) -> int:
     return max(size for size in range(1, max(1, most) + 1) if rows % size == 0)
 
 
-def rows_that_fit(recipe: Recipe, config: PretrainedConfig, *, row_length: int, ranks_per_worker: int) -> int:
-    """How many rows one rank can compute at a time, by an estimate of what a backward pass keeps of each.
+def rows_that_fit(recipe: Recipe, config: PretrainedConfig, *, row_length: int, ranks_memory_bytes: int) -> int:
+    """How many rows one rank computes at a time, by an estimate of what a backward pass keeps of each.
 
     A block that recomputes selectively keeps its matrix products: about six times the hidden size and three times the
     inner one. What keeps everything needs about twice as much, what keeps inputs alone a tenth.
@@ -102,11 +104,16 @@ def rows_that_fit(recipe: Recipe, config: PretrainedConfig, *, row_length: int, 
     kept = {"none": 2.0, "selective": 1.0, "full": 0.1}[recipe.activation_checkpointing]
     numbers = kept * layers * (6 * hidden + 3 * inner) + 4 * hidden
     row_bytes = numbers * row_length * _WIDTHS[recipe.precision]
-    return max(1, int(_SHARE_FOR_ACTIVATIONS * memory_bytes() / ranks_per_worker / row_bytes))
+    fitting = int(_SHARE_FOR_ACTIVATIONS * ranks_memory_bytes / row_bytes)
+    return max(1, min(fitting, ENOUGH_TOKENS // row_length))
 
 
-def memory_bytes() -> int:
-    """Memory of this worker: the container's limit, or the machine's memory where there is none."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def memory_of_rank(*, ranks_per_worker: int, ranks: int) -> int:
+    """Bytes that one rank may use: its share of the container's limit.
+
+    Without a limit all ranks of the job may be on this machine, and it has to do for all of them.
+    """
     limit = _MEMORY_LIMIT.read_text().strip() if _MEMORY_LIMIT.exists() else "max"
-    return min(machine, int(limit)) if limit.isdecimal() else machine
+    if limit.isdecimal():
+        return int(limit) // ranks_per_worker
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // ranks

@@ -24,7 +24,14 @@ from everstep_trainer.data.order import Integers
 from everstep_trainer.data.prepare import Maker, Preparation, tokenizer_digest
 from everstep_trainer.data.rows import Packer, Window
 from everstep_trainer.data.sources import SourceObject, line_number, parse, read_lines, resolve, split
-from everstep_trainer.derived import Batches, batches, hyperparameters, row_length, rows_that_fit
+from everstep_trainer.derived import (
+    Batches,
+    batches,
+    hyperparameters,
+    memory_of_rank,
+    row_length,
+    rows_that_fit,
+)
 from everstep_trainer.errors import DamagedError, MalformedRecordError, RefusedError
 from everstep_trainer.model.assets import Assets, Sources, load, resolve_sources
 from everstep_trainer.model.build import most_positions
@@ -209,7 +216,12 @@ def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[Pl
         recipe,
         rows_in_epoch=sum(len(window.rows) for window in packers.training.epoch(0)),
         ranks=ranks,
-        rows_that_fit=rows_that_fit(recipe, assets.config, row_length=length, ranks_per_worker=place.ranks_per_worker),
+        rows_that_fit=rows_that_fit(
+            recipe,
+            assets.config,
+            row_length=length,
+            ranks_memory_bytes=memory_of_rank(ranks_per_worker=place.ranks_per_worker, ranks=ranks),
+        ),
     )
     training = count_training(packers.training, recipe, cut)
     validation = packers.validation
