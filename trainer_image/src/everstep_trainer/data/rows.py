@@ -20,7 +20,7 @@ from everstep_trainer.data.store import TokenStore
 IGNORED = -100
 """The target of a position that does not count in the loss, as torch's cross entropy has it."""
 _KEPT_WINDOWS = 4
-"""A step touches one or two windows; making one costs 10 ms."""
+"""A step touches one or two windows; making one costs 10 to 20 ms."""
 
 
 class Corpus:
