@@ -5,14 +5,18 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from everstep_api.conditions import ConditionType
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.decide.facts import JobKey
-from everstep_operator.local.plane import LocalPlane, local_plane
+from everstep_operator.local.plane import LOCAL_LIMITS, LocalPlane, local_plane
+from everstep_trainer.data.audit import Audit, audit
+from everstep_trainer.objects import Store
 from tests.builders import JobBuilder, a_job
 
 PATIENCE_S = 240.0
@@ -38,7 +42,7 @@ def a_small_job(bucket: Path, *, workers: int, steps: int, at_least: int | None 
         .setting("spec.recipe.model", model)
         .setting("spec.recipe.data", {"train": [{"source": f"file://{bucket}/data/text.jsonl"}], "maxLength": 64})
         .setting("spec.recipe.duration", {"steps": steps})
-        .setting("spec.recipe.batch", {"size": 8})
+        .setting("spec.recipe.batch", {"size": 8, "microSize": 1})
         .setting("spec.recipe.logEverySteps", 1)
         .setting("spec.storage.uri", f"file://{bucket}/runs")
         .setting("spec.checkpoint.everySteps", 5)
@@ -78,6 +82,15 @@ class FabricJob:
             )
         )
 
+    async def world_of(self, size: int) -> tuple[int, int]:
+        """Wait until a world of this size makes steps; return its number and its step."""
+        status = await self.until(
+            lambda status: status.world is not None and status.world.size == size and is_training(status)
+        )
+        assert status.world is not None
+        assert status.progress is not None
+        return status.world.number, status.progress.step
+
     async def complete(self) -> TrainingJobStatus:
         """Wait for the model."""
         return await self.until(lambda status: bool(status.endings) and status.phase == "Complete")
@@ -106,15 +119,26 @@ class FabricJob:
         """kill -9 of a worker's process 1, with all that it has started."""
         os.kill(self.agent(worker), signal.SIGKILL)
 
+    def audited(self) -> Audit:
+        """What became of the planned rows, from the storage alone."""
+        return audit(Store.at(f"file://{self.folder}"))
+
     def logs(self) -> str:
         """The logs of all workers."""
         return "\n".join(f"== {path}\n{path.read_text()[-6000:]}" for path in self.plane.cluster.log_paths(self.key))
 
 
+def is_training(status: TrainingJobStatus) -> bool:
+    """Whether a world makes steps."""
+    return any(
+        condition.type == ConditionType.RUNNING and condition.status == "True" for condition in status.conditions
+    )
+
+
 @asynccontextmanager
 async def running(builder: JobBuilder, bucket: Path, home: Path) -> AsyncIterator[FabricJob]:
-    """Run the job until the context ends."""
-    async with local_plane(home) as plane:
+    """Run the job until the context ends. Its worlds grow as soon as they can."""
+    async with local_plane(home, limits=replace(LOCAL_LIMITS, growth_every=timedelta(seconds=1))) as plane:
         manifest: Manifest = builder.manifest
         key = await plane.submit(manifest)
         job = await plane.cluster.read_job(key)

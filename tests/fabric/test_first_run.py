@@ -20,6 +20,7 @@ def test_one_worker_trains_a_model_that_transformers_loads(bucket: Path, tmp_pat
             assert status.checkpoints.durable is not None
             assert status.checkpoints.durable.step == 12
             assert status.recoveries is None
+            assert job.audited().is_complete
             return job.folder / "model"
 
     folder = asyncio.run(play())
@@ -45,6 +46,7 @@ def test_two_workers_come_back_from_a_killed_rank(bucket: Path, tmp_path: Path) 
             status = await job.complete()
             assert status.world is not None
             assert status.world.number == 2
+            assert job.audited().is_complete
 
     asyncio.run(play())
 
@@ -62,5 +64,6 @@ def test_two_workers_come_back_from_a_killed_worker(bucket: Path, tmp_path: Path
             [loss] = status.recoveries.recent
             assert (loss.cause, loss.worker, loss.counted) == ("WorkerRestarted", 0, True)
             await job.complete()
+            assert job.audited().is_complete
 
     asyncio.run(play())

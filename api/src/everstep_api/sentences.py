@@ -46,15 +46,23 @@ def loading(world: int, *, size: int, doing: str) -> Statement:
     return Statement(reason=Reason.STARTING, message=f"World {world} of {_count(size, 'worker')} {doing}.")
 
 
-def taking_up(world: int, *, size: int, resume_step: int) -> Statement:
-    """A later world is formed and makes no steps yet; it resumes after `resume_step`."""
-    message = f"World {world} takes up step {resume_step + 1:,} with {_count(size, 'worker')}."
-    return Statement(reason=Reason.RECOVERING, message=message)
+def taking_up(world: int, *, size: int, resume_step: int) -> str:
+    """A later world is formed and makes no steps yet; it resumes after `resume_step`. The occasion has the reason."""
+    return f"World {world} takes up step {resume_step + 1:,} with {_count(size, 'worker')}."
 
 
 def training(world: int, *, size: int) -> Statement:
     """A world trains."""
     return Statement(reason=Reason.TRAINING, message=f"World {world} trains with {_count(size, 'worker')}.")
+
+
+def training_with_idle(world: int, *, size: int, replicas: int, useful: int) -> Statement:
+    """A world trains, and no world could have all the workers that are wanted: a step has too few micro-batches."""
+    message = (
+        f"{training(world, size=size).message} Of {replicas:,} wanted it can use {useful:,}, since a step has no more"
+        " micro-batches; a smaller recipe.batch.microSize in a new job gives more."
+    )
+    return Statement(reason=Reason.TRAINING, message=message)
 
 
 def recovering(lost: int, *, of: int, resume_step: int, remaining: int) -> Statement:

@@ -230,6 +230,12 @@ def test_a_world_has_no_more_ranks_than_a_step_has_micro_batches() -> None:
     play.look()
     assert play.members == [0, 1]
     assert play.actions() == {0: "run", 1: "run", 2: "wait"}
+    for worker in (0, 1):
+        play.reports_as(worker, TRAINING, world=1, ranks=2, most_ranks=5, progress=Progress(step=1))
+    play.look()
+    assert play.said(ConditionType.RUNNING)[2].startswith(
+        "World 1 trains with 2 workers. Of 3 wanted it can use 2, since a step has no more micro-batches;"
+    )
 
 
 def test_a_member_that_stops_is_paused_with_the_others() -> None:

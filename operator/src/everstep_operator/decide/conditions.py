@@ -107,23 +107,38 @@ def _running(scene: Scene) -> Statement:
 def _between_worlds(scene: Scene) -> Statement:
     agents = [scene.seen.agents[pod.uid] for pod in scene.wanted if pod.uid in scene.seen.agents]
     warm = sum(agent.can_enter for agent in agents)
-    wanted = most_members(scene.seen, scene.spec)
-    waiting = sentences.starting(warm, wanted=wanted).message + _restarts(scene)
-    if scene.plan.world is None:
-        return Statement(reason=Reason.STARTING, message=waiting)
-    return Statement(reason=Reason.RECOVERING, message=f"{_cause(scene)}{waiting}")
+    waiting = sentences.starting(warm, wanted=most_members(scene.seen, scene.spec)).message
+    return Statement(reason=_occasion(scene), message=f"{_cause(scene)}{waiting}{_restarts(scene)}")
 
 
 def _in_world(scene: Scene, world: World) -> Statement:
     reports = [agent.report for agent in scene.seen.agents.values() if agent.report.world == world.number]
     if any(report.progress is not None for report in reports):
-        return sentences.training(world.number, size=world.size)
+        return _training(scene, world)
     if scene.step > 0:
         said = sentences.taking_up(world.number, size=world.size, resume_step=scene.durable_step)
-        return Statement(reason=said.reason, message=f"{_cause(scene)}{said.message}")
+        return Statement(reason=_occasion(scene), message=f"{_cause(scene)}{said}")
     phases = {report.phase for report in reports}
     doing = "prepares the data" if sync.Phase.PREPARE in phases else "loads model and data"
     return sentences.loading(world.number, size=world.size, doing=doing)
+
+
+def _training(scene: Scene, world: World) -> Statement:
+    replicas, useful = scene.spec.workers.replicas, most_members(scene.seen, scene.spec)
+    if useful == replicas:
+        return sentences.training(world.number, size=world.size)
+    return sentences.training_with_idle(world.number, size=world.size, replicas=replicas, useful=useful)
+
+
+def _occasion(scene: Scene) -> Reason:
+    """Why no world trains: a loss, a planned change, or because the job begins or goes on after a suspension.
+
+    The occasion of a world that has not stepped yet is that of the look which formed it.
+    """
+    if scene.loss is not None:
+        return Reason.RECOVERING
+    said = {item.type: Reason(item.reason) for item in scene.seen.job.status.conditions}.get(ConditionType.RUNNING)
+    return said if said in {Reason.RECOVERING, Reason.RESIZING} else Reason.STARTING
 
 
 def _suspended(scene: Scene) -> Statement | None:
@@ -136,15 +151,8 @@ def _suspended(scene: Scene) -> Statement | None:
 
 
 def _cause(scene: Scene) -> str:
-    """What the job recovers from: the loss of this look, or the one before if nobody else is left to tell it."""
-    if scene.loss is not None:
-        return f"{scene.loss.message} "
-    told = [
-        agent.report.failure
-        for agent in scene.seen.agents.values()
-        if agent.report.failure is not None and agent.report.failure.message
-    ]
-    return f"{told[0].message} " if told else ""
+    """What was lost in this look, with the space that follows it. Later looks have it in `recoveries`."""
+    return f"{scene.loss.message} " if scene.loss is not None else ""
 
 
 def _restarts(scene: Scene) -> str:

@@ -210,19 +210,16 @@ def _fate(worker: int, standing: Standing, pod: Pod | None, silence: timedelta) 
 
 
 def _sentence(worker: int, failure: Failure) -> str:
-    if failure.cause is FailureCause.REFUSED:
-        return failure.message
-    what = f"Rank {failure.rank} on worker {worker}" if failure.rank is not None else f"Worker {worker}"
-    words = f": {failure.message}" if failure.message else "."
-    how = {
-        FailureCause.RANK_EXITED: f"ended with code {failure.exit_code}",
-        FailureCause.RANK_KILLED: f"was killed by signal {failure.signal}",
-        FailureCause.RANK_FROZEN: "stood still",
-        FailureCause.STEP_HUNG: "took longer over a step than it may",
-        FailureCause.PEER_LOST: "lost its connection to another rank",
-        FailureCause.FENCED: f"found world {failure.world_seen} in the storage and made way",
-    }
-    return f"{what} {how[failure.cause]}{words}"
+    match failure.cause:
+        case FailureCause.REFUSED:
+            return failure.message
+        case FailureCause.PEER_LOST:
+            return f"Rank {failure.rank} on worker {worker} lost its connection to another rank."
+        case _ if failure.exception is not None:
+            how = f"{failure.exception}: {failure.message}"
+            return f"Rank {failure.rank} on worker {worker} ended with code {failure.exit_code} by {how}."
+        case _:
+            return f"Worker {worker}: {failure.message or failure.cause}"
 
 
 def _signature(failure: Failure, progress: Progress | None) -> str:

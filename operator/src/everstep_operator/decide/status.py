@@ -1,6 +1,6 @@
 """The next status: what is true now, written so that the next decision finds in it all that it needs of the past."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from everstep_api import sentences
@@ -8,7 +8,7 @@ from everstep_api.conditions import ConditionType, Reason, Statement
 from everstep_api.history import Recoveries
 from everstep_api.job import TrainingJobSpec
 from everstep_api.progress import Progress, Result
-from everstep_api.status import Display, TrainingJobStatus, WorkerCounts, World
+from everstep_api.status import Condition, Display, TrainingJobStatus, WorkerCounts, World
 from everstep_operator.decide import conditions
 from everstep_operator.decide.acceptance import Acceptance
 from everstep_operator.decide.conditions import Scene
@@ -52,7 +52,7 @@ def going_on(
         "observed_generation": seen.job.generation,
         "conditions": made,
         "reason": blocked.reason if blocked else None,
-        "phase": _phase_of({condition.type: condition.status for condition in made}, progress, workers.active),
+        "phase": _phase_of(made, active=workers.active),
         "profile": accepted.profile,
         "start_time": _start_time(seen, spec, is_accepted=is_accepted),
         "workers": workers,
@@ -126,18 +126,15 @@ def _display_of(progress: Progress | None, workers: WorkerCounts, replicas: int)
     )
 
 
-def _phase_of(conditions: Mapping[ConditionType, str], progress: Progress | None, active: int) -> str:
-    """The state in one word, for people."""
-    if conditions.get(ConditionType.COMPLETE) == "True":
-        return "Complete"
-    if conditions.get(ConditionType.FAILED) == "True":
-        return "Failed"
-    if conditions.get(ConditionType.SUSPENDED) == "True":
+def _phase_of(conditions: Iterable[Condition], *, active: int) -> str:
+    """The state of a job that goes on in one word, for people."""
+    reasons = {Reason(condition.reason) for condition in conditions}
+    if Reason.SUSPEND_REACHED in reasons:
         return "Suspended"
-    if conditions.get(ConditionType.RUNNING) == "True":
-        return "Running"
-    if progress is not None:
+    if Reason.RECOVERING in reasons:
         return "Recovering"
+    if reasons & {Reason.TRAINING, Reason.RESIZING, Reason.SUSPEND_WANTED}:
+        return "Running"
     return "Starting" if active else "Pending"
 
 
