@@ -75,12 +75,13 @@ class Control:
             await self.server.start(listener, context)
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.settings.reconcilers):
-                    group.create_task(self._work())
+                    group.create_task(self.work())
         finally:
             self.queue.close()
             await self.server.close()
 
-    async def _work(self) -> None:
+    async def work(self) -> None:
+        """Work on one job after the other until cancelled."""
         while True:
             key = await self.queue.get()
             try:

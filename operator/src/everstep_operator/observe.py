@@ -52,6 +52,8 @@ class Observer:
         job = await self._cluster.read_job(key)
         if job is None:
             return None
+        if self._uids.get(key) != job.uid:
+            self.forget(key)  # deleted and created anew since the last look
         self._uids[key] = job.uid
         self._keys[job.uid] = key
         profiles = await self._cluster.profiles()
