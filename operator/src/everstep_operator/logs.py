@@ -23,3 +23,5 @@ def write_logs() -> None:
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It warns at each start that it hears no signals in a thread; we hear them.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -138,3 +138,4 @@ async def _is_done_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
     finally:
         doing.cancel()
         stopping.cancel()
+        await asyncio.wait([doing, stopping])

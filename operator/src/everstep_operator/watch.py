@@ -90,15 +90,16 @@ class JobWatch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
-    async def run(self) -> NoReturn:
-        """Watch until cancelled.
+    async def run(self) -> None:
+        """Watch until `close`.
 
         Raises:
             WatchEndedError: kopf ended by itself.
         """
         threading.Thread(target=self._live, name="kopf", daemon=True).start()
         error = await asyncio.shield(self._ended)
-        raise WatchEndedError(f"kopf ended: {type(error).__name__}: {error}") from error
+        if self._stop is None or not self._stop.is_set():
+            raise WatchEndedError(f"kopf ended by itself: {error!r}") from error
 
     async def close(self) -> None:
         """Have kopf end, and wait a second for it."""

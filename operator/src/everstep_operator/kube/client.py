@@ -28,7 +28,8 @@ KEYS_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _WATCH_S = 300
 """The server ends a watch after this time, so that clients spread anew over several servers."""
 _WATCH_SILENCE_S = 75.0
-"""A watch that says nothing for so long is dead: the server marks the time once a minute."""
+"""A watch that says nothing for so long is begun anew: it may be dead. A server marks the time once a minute, unless
+nothing was ever written since it started."""
 _CONNECT_S = 3.0
 _TRY_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _SHORTEST_PAUSE_S = 0.1
@@ -107,7 +108,7 @@ class Client:
         return _read(content, call)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[Manifest, None]:
-        """Yield the events of a watch until the server ends it.
+        """Yield the events of a watch until the server ends it or falls silent.
 
         Raises:
             ClusterError: it could not begin, or was cut; `ExpiredError`: it cannot go on from where it should.
@@ -125,6 +126,8 @@ class Client:
                     if event.get("type") == "ERROR":
                         raise error_of(event["object"], call=call)
                     yield event
+        except aiohttp.SocketTimeoutError:
+            return
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UnreachableError(f"{call} was cut: {type(error).__name__}: {error}") from error
 
@@ -139,7 +142,7 @@ class Client:
         asked = {**query, "limit": "500"}
         while True:
             page = await self.get(path, asked, accept=accept)
-            yield page
+            yield {**page, "items": page.get("items") or []}  # a list of keys that has none says null
             if not (rest := page["metadata"].get("continue")):
                 return
             asked["continue"] = rest
