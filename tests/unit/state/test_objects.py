@@ -5,7 +5,7 @@ from typing import Any
 
 import obstore
 import pytest
-from obstore.exceptions import GenericError
+from obstore.exceptions import GenericError, PermissionDeniedError
 
 from everstep_trainer import objects
 from everstep_trainer.errors import RefusedError, StorageError
@@ -115,3 +115,38 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RefusedError, match="which cannot be written"):
         Store.at(str(tmp_path / "file")).probe()
+
+
+ANSWER = (
+    "The operation lacked the necessary privileges: status code: 403 Forbidden: <?xml version='1.0'?>\n<Error>"
+    "<Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>key</AWSAccessKeyId></Error>\n\nDebug source:\nStatus {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            PermissionDeniedError(ANSWER),
+            r"a: The operation lacked the necessary privileges: status code: 403 Forbidden: SignatureDoesNotMatch\.$",
+            id="keys that are wrong",
+        ),
+        pytest.param(
+            FileNotFoundError("404 Not Found: <?xml?><Error><Code>NoSuchBucket</Code></Error>"),
+            r"404 Not Found: NoSuchBucket\.$",
+            id="a bucket that is missing",
+        ),
+    ],
+)
+def test_a_refusal_is_told_by_its_code_and_without_keys(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(obstore, "put", fail)
+
+    with pytest.raises(StorageError, match=expected):
+        store.put("a", b"")
+    with pytest.raises(RefusedError, match=r"which cannot be written: .*spec\.credentials holds the keys"):
+        store.probe()

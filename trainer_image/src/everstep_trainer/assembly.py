@@ -11,7 +11,7 @@ from everstep_api.wire.ranks import PhaseBegun, Planned, StoreOpened
 from everstep_api.wire.sync import StatePoint
 from everstep_trainer.context import JobContext
 from everstep_trainer.entry import Beginning, Entered, resumed_from
-from everstep_trainer.errors import TrainerError
+from everstep_trainer.errors import RefusedError, TrainerError
 from everstep_trainer.model.assets import Assets, give_values
 from everstep_trainer.model.build import build
 from everstep_trainer.optim import ShardedAdamW
@@ -47,6 +47,7 @@ def assemble(line: AgentLine, entered: Entered) -> Training:
         OfTwoMindsError: the ranks hold different states.
     """
     context = entered.context
+    _refuse_what_is_not_here(context)
     torch.use_deterministic_algorithms(context.recipe.deterministic)
     plan, assets = have_plan(context, lambda phase: line.tell(PhaseBegun(phase=phase)))
     if context.world.place.is_first:
@@ -78,6 +79,17 @@ def assemble(line: AgentLine, entered: Entered) -> Training:
         counters=counters,
         saved_step=counters.step,
     )
+
+
+def _refuse_what_is_not_here(context: JobContext) -> None:
+    """Never do silently something else than was asked for."""
+    if torch.cuda.is_available():
+        raise RefusedError(
+            f"This worker sees {torch.cuda.device_count()} GPUs, and this release computes on CPUs alone; take them out"
+            " of spec.workers.resources."
+        )
+    if context.recipe.compile == "always":
+        raise RefusedError("recipe.compile is always, and this release compiles on no CPU; write auto or never.")
 
 
 def _build(context: JobContext, assets: Assets, *, is_restored: bool) -> nn.Module:

@@ -6,6 +6,7 @@ afterwards: obstore starts threads with its first request.
 """
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -220,16 +221,30 @@ class Store:
 
     @contextmanager
     def _asking(self, verb: str, name: str) -> Iterator[None]:
-        """Turn what obstore raises into our errors; its text has a second part for developers, which is cut off."""
+        """Turn what obstore raises into our errors; that there is no such object is for the caller to judge."""
         try:
             yield
         except AlreadyExistsError as error:
             raise FileExistsError(name) from error
-        except FileNotFoundError:
-            raise
+        except FileNotFoundError as error:
+            if verb not in _WRITES:
+                raise
+            raise StorageError(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
         except (BaseError, OSError, ValueError) as error:
-            reason = str(error).split("\n\nDebug source", maxsplit=1)[0].rstrip(". ")
-            raise StorageError(f"Could not {verb} {self.uri}/{name}: {reason}.") from error
+            raise StorageError(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
+
+
+_WRITES = {"create", "write"}
+"""Where nothing can be missing but the bucket itself."""
+_ANSWER = re.compile(r"<\?xml.*", re.DOTALL)
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
+def _reason(error: Exception) -> str:
+    """The first part of obstore's text; of a server's answer the code alone, since it repeats keys and signatures."""
+    text = str(error).split("\n\nDebug source", maxsplit=1)[0]
+    code = _CODE.search(text)
+    return _ANSWER.sub(code.group(1) if code else "", text).rstrip(". :\n")
 
 
 def _split(uri: str) -> tuple[str, str, str]:
@@ -261,5 +276,4 @@ def _bucket(url: str) -> Any:
             retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT},
         )
     except BaseError as error:
-        reason = str(error).split("\n\nDebug source", maxsplit=1)[0]
-        raise RefusedError(f"{url} cannot be opened: {reason}. Complete spec.credentials.") from error
+        raise RefusedError(f"{url} cannot be opened: {_reason(error)}. Complete spec.credentials.") from error

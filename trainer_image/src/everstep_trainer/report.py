@@ -4,6 +4,7 @@ A thread reads, since the end of the line ends the process wherever it stands: a
 training, and one that is stuck in a collective cannot look.
 """
 
+import logging
 import os
 import socket
 from pathlib import Path
@@ -11,8 +12,10 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import NoReturn, TypeVar
 
-from everstep_api.wire.decode import decode, encode
+from everstep_api.wire.decode import MalformedMessageError, decode, encode
 from everstep_api.wire.ranks import FromRank, FromServer, StopAfterStep, ToRank
+
+log = logging.getLogger(__name__)
 
 EXIT_WITHOUT_AGENT = 3
 """Exit code of a process whose agent is gone; nobody is left to read it but a person."""
@@ -61,6 +64,8 @@ class AgentLine:
                     self._take(decode(line, ToRank))
             except OSError:
                 _end()
+            except MalformedMessageError:
+                log.exception("The agent says what this rank does not understand, so they are of different releases.")
         _end()
 
     def _take(self, message: ToRank) -> None:

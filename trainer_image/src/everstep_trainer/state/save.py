@@ -68,6 +68,7 @@ class Saver:
         self._upload: Future[None] | None = None
         self._ledger: dict[int, Line] = {}
         """Lines of steps that are in no file of the storage yet."""
+        self._remove_leftovers()
 
     @property
     def is_busy(self) -> bool:
@@ -153,6 +154,13 @@ class Saver:
             )
         )
         self._tidy()
+
+    def _remove_leftovers(self) -> None:
+        """Delete what ranks of older worlds left in the cache when they were killed."""
+        for path in self._folder.glob("*-*-*.safetensors"):
+            world = path.name.partition("-")[0]
+            if world.isdecimal() and int(world) < self._origin.world:
+                path.unlink(missing_ok=True)
 
     def _compose(self, folder: str, point: StatePoint, counters: Counters) -> Manifest | None:
         """The manifest, once all parts are there."""
