@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from devcluster import build, provider
+from devcluster import build, image_build, provider
 from devcluster.cluster import NamespacesCluster
 from devcluster.problem import DevclusterError
 from devcluster.settings import DEFAULT_NAME
@@ -15,7 +15,8 @@ node = typer.Typer(no_args_is_help=True, help="Faults of one node, by its number
 apiserver = typer.Typer(no_args_is_help=True, help="The API server.")
 etcd = typer.Typer(no_args_is_help=True, help="The API server's database.")
 s3 = typer.Typer(no_args_is_help=True, help="The object store.")
-for name, group in (("node", node), ("apiserver", apiserver), ("etcd", etcd), ("s3", s3)):
+image = typer.Typer(no_args_is_help=True, help="The project's own images.")
+for name, group in (("node", node), ("apiserver", apiserver), ("etcd", etcd), ("s3", s3), ("image", image)):
     app.add_typer(group, name=name)
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster; several can stand side by side.")]
@@ -86,6 +87,16 @@ def kwok(
 ) -> None:
     """Add fake nodes, on which pods run without running."""
     _namespaces(name).kwok(nodes)
+
+
+@image.command("build")
+def build_image(
+    target: Annotated[str, typer.Argument(help="operator or trainer.")],
+) -> None:
+    """Build an image of the Dockerfile by docker or buildah, if it is not built yet; print its name."""
+    if target not in image_build.TARGETS:
+        raise DevclusterError(f"There is no image {target}; choose {' or '.join(image_build.TARGETS)}.")
+    typer.echo(image_build.build(target))
 
 
 @node.command()

@@ -154,10 +154,9 @@ class NamespacesCluster:
     def load(self, image: str) -> str:
         """Bring an image to every node that is on, and to the others when they boot; return the name that pods use."""
         with self._locked():
-            archive = images.find(image)
-            kept = images.keep(archive, self.plan.folder / "images")
+            kept, name = images.bring(image, self.plan.folder / "images")
             _in_parallel([node.import_image for node in self.nodes if node.is_running()], kept)
-            return images.name_of(kept)
+            return name
 
     def kwok(self, nodes: int) -> None:
         """Have exactly `nodes` fake nodes, all Ready."""
@@ -268,7 +267,7 @@ class NamespacesCluster:
         network.route_services(plan, machines[0])
 
     def _boot(self, node: Node) -> None:
-        kept = sorted((self.plan.folder / "images").glob("*.tar"))
+        kept = images.kept_in(self.plan.folder / "images")
         own = [images.archive("pause"), images.archive("s3")]
         node.boot(self.nodes, [*own, *kept])
 

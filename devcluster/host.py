@@ -26,6 +26,9 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
 }
 """Each Debian package, and what of it a cluster runs."""
 
+BUILDER: Mapping[str, Sequence[str]] = {"buildah": ("buildah",), "mmdebstrap": ("mmdebstrap",)}
+"""The same of what builds an image where there is no Docker."""
+
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _FREE_BYTES = 2 * 1000**3  # three nodes, their logs and an image of 200 MB; a node evicts pods below 100 MB
 _INSTALL_TIMEOUT_S = 600.0
@@ -51,11 +54,36 @@ def require(*, path: str = ENVIRONMENT["PATH"], state: Path = STATE, groups: Pat
         raise DevclusterError(f"This machine cannot carry a cluster: {listed}")
 
 
-def find_missing(path: str) -> list[str]:
-    """Return the Debian packages of which a program is neither in `path` nor at its place."""
+def require_builder(*, path: str = ENVIRONMENT["PATH"]) -> None:
+    """Return once this machine can build an image without Docker; missing Debian packages are installed.
+
+    Raises:
+        DevclusterError: it cannot, and the message says what to do.
+    """
+    if os.geteuid() != 0:
+        raise DevclusterError(
+            "There is no docker, and without it an image is built by root; run this as root, or install Docker."
+        )
+    missing = find_missing(path, BUILDER)
+    if missing:
+        missing = _install(missing, path, BUILDER)
+    if missing:
+        raise DevclusterError(
+            f"An image is built by docker, or else by these Debian packages, which are missing: {' '.join(missing)}; "
+            "install either."
+        )
+
+
+def find_missing(path: str, packages: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+    """Return the Debian packages of which a program is neither in `path` nor at its place.
+
+    Args:
+        path: where programs are looked for.
+        packages: what each package must have; absent: those of a cluster.
+    """
     return [
         package
-        for package, programs in PROGRAMS.items()
+        for package, programs in (PROGRAMS if packages is None else packages).items()
         if not all(shutil.which(program, path=path) for program in programs)
     ]
 
@@ -84,7 +112,7 @@ def _find_narrow(state: Path) -> Iterator[str]:
         )
 
 
-def _install(packages: Sequence[str], path: str) -> list[str]:
+def _install(packages: Sequence[str], path: str, wanted: Mapping[str, Sequence[str]] | None = None) -> list[str]:
     """Install what apt-get can; return the packages that are still missing."""
     apt = shutil.which("apt-get", path=path)
     if apt is None:
@@ -98,7 +126,7 @@ def _install(packages: Sequence[str], path: str) -> list[str]:
         raise DevclusterError(
             f"apt-get cannot install {' '.join(packages)}: {said} Install them, or mend that, and run this again."
         )
-    return find_missing(path)
+    return find_missing(path, wanted)
 
 
 def _apt(apt: str, arguments: Sequence[str]) -> str:

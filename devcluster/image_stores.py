@@ -10,6 +10,9 @@ from pathlib import Path
 
 from devcluster.problem import DevclusterError
 
+REPOSITORY = "localhost/everstep"
+"""What the names of images begin with that are built here; no registry serves them."""
+
 _QUESTION_TIMEOUT_S = 60.0
 _SAVE_TIMEOUT_S = 1800.0  # an image with torch has 6 GB
 
@@ -55,6 +58,29 @@ def save(image: str, folder: Path) -> Path:
         answers.append(f"  {store.tool}: {_last_line(asked.stderr)}")
     said = "\n".join(answers)
     raise DevclusterError(f"{image} is no file and no image here; build it first, or correct the name.\n{said}")
+
+
+def is_stored(tool: str, image: str) -> bool:
+    """Whether buildah, podman or docker (`tool`) has an image of this name."""
+    store = next(store for store in _STORES if store.tool == tool)
+    return _run([tool, *store.identify, image], timeout_s=_QUESTION_TIMEOUT_S).returncode == 0
+
+
+def forget_older(tool: str, image: str, *, kept: int) -> None:
+    """Remove older images that have the name of `image` with another tag, all but the newest `kept` with it.
+
+    One that a container still uses stays.
+    """
+    repository = image.rpartition(":")[0]
+    command = [
+        tool,
+        "images",
+        "--format={{.Repository}}:{{.Tag}}" if tool == "docker" else "--format={{.Name}}:{{.Tag}}",
+    ]
+    listed = _run([*command, f"--filter=reference={repository}"], timeout_s=_QUESTION_TIMEOUT_S).stdout.split()
+    others = [name for name in listed if name != image]  # they are listed from the newest
+    if others[kept - 1 :]:
+        _run([tool, "rmi", *others[kept - 1 :]], timeout_s=_SAVE_TIMEOUT_S)
 
 
 def load(archive: Path) -> None:

@@ -15,7 +15,7 @@ import tarfile
 import uuid
 from pathlib import Path
 
-from devcluster import image_stores
+from devcluster import image_layers, image_stores
 from devcluster.build import binaries
 from devcluster.problem import DevclusterError
 from devcluster.settings import CACHE
@@ -101,6 +101,29 @@ def find(image: str) -> Path:
     if image.endswith((".tar", ".tar.gz", ".tgz")) or image.startswith((".", "/")):
         raise DevclusterError(f"There is no archive {image}; make it with `docker save --output={image} NAME`.")
     return image_stores.save(image, CACHE / "images")
+
+
+def bring(image: str, folder: Path) -> tuple[Path, str]:
+    """Keep an image in `folder` for the nodes of a cluster; return what they import, and the name that pods use.
+
+    What replaces an image of the same name is the only one of that name there. From buildah's store come layers
+    (`image_layers.py`), from everywhere else an archive.
+
+    Raises:
+        DevclusterError: there is no such image, or no room.
+    """
+    stored = None if Path(image).is_file() else image_layers.find(image)
+    kept = stored.keep(folder) if stored else keep(find(image), folder)
+    name = stored.description.name if stored else name_of(kept)
+    for other in kept_in(folder):
+        if other.stem == kept.stem and other != kept:
+            other.unlink()
+    return kept, name
+
+
+def kept_in(folder: Path) -> list[Path]:
+    """Return what a node imports to have every image that was brought to `folder`."""
+    return sorted([*folder.glob("[!.]*.tar"), *folder.glob(f"[!.]*{image_layers.SUFFIX}")])
 
 
 def keep(found: Path, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster import certificates, cgroups, daemons, network, processes
+from devcluster import certificates, cgroups, daemons, image_layers, network, processes, snapshots
 from devcluster.apiserver import ApiServer
 from devcluster.network import Machine
 from devcluster.problem import DevclusterError
@@ -133,8 +133,17 @@ class Node:
     # -- images ------------------------------------------------------------------------------------------------------
 
     def import_image(self, archive: Path) -> None:
-        """Let its containerd hold the images of a docker archive."""
-        command = self._inside(["ctr", "--namespace=k8s.io", "images", "import", str(archive)])
+        """Let its containerd hold the images of a docker archive, or one that its cluster keeps in layers."""
+        if archive.suffix == image_layers.SUFFIX:
+            snapshots.add(image_layers.Description.read(archive).layers, archive.parent, ctr=self._ctr)
+            self._ctr("images", "import", "--no-unpack", str(archive))
+        else:
+            self._ctr("images", "import", str(archive))
+
+    def _ctr(self, *arguments: str) -> str:
+        """Return what ctr prints in the node."""
+        command = self._inside(["ctr", "--namespace=k8s.io", *arguments])
+        said = " ".join(arguments)
         try:
             done = subprocess.run(
                 command,
@@ -146,10 +155,11 @@ class Node:
             )
         except subprocess.TimeoutExpired:
             raise DevclusterError(
-                f"{self.name} did not import {archive} in {_IMPORT_TIMEOUT_S:.0f} s; see {self._log('containerd')}."
+                f"`ctr {said}` in {self.name} has no end in {_IMPORT_TIMEOUT_S:.0f} s; see {self._log('containerd')}."
             ) from None
         if done.returncode != 0:
-            raise DevclusterError(f"{self.name} cannot import {archive}: {done.stderr.strip()}")
+            raise DevclusterError(f"`ctr {said}` fails in {self.name}: {done.stderr.strip()}")
+        return done.stdout
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
