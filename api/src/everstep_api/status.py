@@ -114,6 +114,8 @@ class World(Told):
     """Number of members."""
     start_time: AwareDatetime
     """When the world was formed."""
+    end_time: AwareDatetime | None = None
+    """When it was lost, or left after a pause; the next one has not been formed yet."""
     members: Annotated[tuple[Member, ...], Field(max_length=MOST_WORKERS)]
     """The workers, in the order of their ranks."""
     resumed_from: ResumePoint | None = None

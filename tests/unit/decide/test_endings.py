@@ -203,9 +203,12 @@ def test_suspending_makes_the_work_durable_then_ends_the_pods_and_resets_the_clo
     assert play.said(ConditionType.SUSPENDED)[:2] == ("False", Reason.SUSPEND_WANTED)
     play.all_report(READY, world=1)
     assert len(play.look().delete) == 2
-    play.vanish(0).vanish(1)
+    play.vanish(0)
+    play.look()
+    play.vanish(1)
     play.look()
     assert play.said(ConditionType.SUSPENDED)[:2] == ("True", Reason.SUSPEND_REACHED)
+    assert play.status.recoveries is None, "a planned stop is no loss"
     assert (play.status.phase, play.status.start_time) == ("Suspended", None)
     play.passing(1000).change(job)
     assert len(play.look().create) == 2

@@ -1,7 +1,8 @@
 """Who is lost, by whose fault, and whether the job bears one more.
 
 A world ends by one loss: the first that is told is its cause, what follows in other members is not counted. That it was
-counted stands in the status (`recoveries`, one entry a world), so no restart of the operator counts it twice.
+counted stands in the status (one entry in `recoveries`, and the world's `endTime`), so no restart of the operator
+counts it twice.
 """
 
 from collections.abc import Iterator
@@ -75,8 +76,8 @@ class Loss:
 
 
 def loss_of(seen: Observation, spec: TrainingJobSpec, standings: Standings | None) -> Loss | None:
-    """The loss by which the present world is over, unless the status has it already."""
-    if standings is None or is_recorded(seen.job.status):
+    """The loss by which the present world ends now; one that the status has as ended cannot be lost again."""
+    if standings is None or standings.world.end_time is not None:
         return None
     losses = [*_told(seen, standings), *_seen(seen, standings), *_late(seen, standings)]
     if not losses:
@@ -85,12 +86,6 @@ def loss_of(seen: Observation, spec: TrainingJobSpec, standings: Standings | Non
     if first.cause is Cause.PEER_LOST and seen.now - first.seen < seen.limits.echo:
         return None
     return _ruled(first, spec.recovery.rules)
-
-
-def is_recorded(status: TrainingJobStatus) -> bool:
-    """Whether the status has the loss by which its world is over."""
-    recent = status.recoveries.recent if status.recoveries else ()
-    return status.world is not None and any(entry.world == status.world.number for entry in recent)
 
 
 def recorded(status: TrainingJobStatus, loss: Loss, recovery: Recovery) -> Recoveries:

@@ -13,7 +13,7 @@ from everstep_api.job import TrainingJobSpec
 from everstep_api.status import Member, World
 from everstep_api.wire import sync
 from everstep_operator.decide.facts import Agent, Observation, Pod
-from everstep_operator.decide.failures import Loss, is_recorded
+from everstep_operator.decide.failures import Loss
 from everstep_operator.decide.members import Standing, Standings
 from everstep_operator.decide.pods import PodPlan
 
@@ -38,7 +38,7 @@ def plan_world(
     seen: Observation, spec: TrainingJobSpec, pods: PodPlan, standings: Standings | None, loss: Loss | None
 ) -> WorldPlan:
     """Go on with the present world, pause it, or start the next one."""
-    if standings is not None and not _is_over(seen, standings, loss):
+    if standings is not None and not _is_over(standings, loss):
         if _is_to_pause(seen, spec, pods, standings):
             # Durable: a pause that only the memory of the workers holds would be lost with the worker that leaves.
             pause = sync.Pause(world=standings.world.number, durable=True)
@@ -46,7 +46,7 @@ def plan_world(
         return WorldPlan(world=standings.world, directives=_told(seen, standings.world, _run(seen, standings.world)))
     entrants = [] if spec.suspend else _entrants(seen, pods)[: most_members(seen, spec)]
     if not _can_start(seen, spec, pods, standings, entrants):
-        world = standings.world if standings else None
+        world = _ended(standings.world, seen.now) if standings else None
         return WorldPlan(world=world, is_over=standings is not None, directives=_told(seen, None, sync.Wait()))
     world = World(
         number=_next_number(seen),
@@ -70,8 +70,12 @@ def fewest_members(spec: TrainingJobSpec) -> int:
     return spec.workers.min_replicas or spec.workers.replicas
 
 
-def _is_over(seen: Observation, standings: Standings, loss: Loss | None) -> bool:
-    return loss is not None or is_recorded(seen.job.status) or standings.are_all(Standing.LEFT)
+def _is_over(standings: Standings, loss: Loss | None) -> bool:
+    return loss is not None or standings.world.end_time is not None or standings.are_all(Standing.LEFT)
+
+
+def _ended(world: World, now: datetime) -> World:
+    return world if world.end_time is not None else world.model_copy(update={"end_time": now})
 
 
 def _is_to_pause(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, standings: Standings) -> bool:
