@@ -86,8 +86,8 @@ class Sync:
         self._is_urgent = asyncio.Event()
 
     def look(self) -> None:
-        """Report at once if more than progress has changed."""
-        if self._sent is None or _without_progress(self._report()) != _without_progress(self._sent):
+        """Report at once if more than progress has changed. That a world makes its first step is more."""
+        if self._sent is None or _essence(self._report()) != _essence(self._sent):
             self._is_urgent.set()
 
     async def report_for_ever(self) -> None:
@@ -200,5 +200,5 @@ def _read(body: bytes, wanted: type[_M]) -> _M:
     return message
 
 
-def _without_progress(report: Report) -> Report:
-    return replace(report, progress=None)
+def _essence(report: Report) -> tuple[Report, bool]:
+    return replace(report, progress=None), report.progress is not None
