@@ -87,6 +87,7 @@ class JobWatch:
         self._namespaces = namespaces
         self._ours = asyncio.get_running_loop()
         self._ended: asyncio.Future[BaseException | None] = self._ours.create_future()
+        self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
@@ -98,11 +99,12 @@ class JobWatch:
         """
         threading.Thread(target=self._live, name="kopf", daemon=True).start()
         error = await asyncio.shield(self._ended)
-        if self._stop is None or not self._stop.is_set():
+        if not self._is_closing:
             raise WatchEndedError(f"kopf ended by itself: {error!r}") from error
 
     async def close(self) -> None:
         """Have kopf end, and wait a second for it."""
+        self._is_closing = True
         if self._loop is None or self._stop is None:
             return
         with suppress(RuntimeError):  # its loop is closed: it has ended
@@ -126,7 +128,7 @@ class JobWatch:
             self._ours.call_soon_threadsafe(call, *values)
 
     async def _operate(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._stop = asyncio.get_running_loop(), (stop := asyncio.Event())
         registry = kopf.OperatorRegistry()
 
         async def told(type: str | None, meta: kopf.Meta, **_: Any) -> None:  # noqa: A002 - kopf's name
@@ -135,17 +137,21 @@ class JobWatch:
             self._tell(self._changes.hear, key, None if type == "DELETED" else mark)
 
         async def login(**_: Any) -> kopf.ConnectionInfo:
-            return _connection(await self._login())
+            try:
+                return _connection(await self._login())
+            except Exception:
+                stop.set()  # without credentials kopf would wait for ever, healthy and idle
+                raise
 
         kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)(told)
-        kopf.on.login(registry=registry)(login)
+        kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(login)
         await kopf.operator(
             registry=registry,
             settings=_settings(),
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
-            stop_flag=self._stop,
+            stop_flag=stop,
         )
 
 
