@@ -46,7 +46,7 @@ FROM runtime AS trainer
 # torch.lock is the build for CUDA, 5 GB of it. Whoever reaches PyTorch's own index of builds for the CPU has a small image
 # by `--build-arg TORCH=torch-cpu.txt --build-arg TORCH_INDEX=` and its URL.
 ARG TORCH=torch.lock
-ARG TORCH_INDEX
+ARG TORCH_INDEX=""
 COPY --from=tools /requirements/${TORCH} /opt/requirements/
 RUN --mount=type=bind,from=tools,source=/usr/local,target=/tools --mount=type=cache,target=/root/.cache/uv \
     /tools/bin/uv pip install --python /usr/local/bin/python --link-mode copy --compile-bytecode \
