@@ -85,7 +85,7 @@ class Display:
 
     def say(self, sentence: str, style: str = "") -> None:
         """Write a sentence that stays."""
-        self._console.print(sentence, style=style, highlight=False, markup=False)
+        self._console.print(sentence, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, view: View) -> None:
         """Show this moment."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from everstep_api.conditions import ConditionType
+from everstep_api.conditions import MEANINGS, ConditionType, Reason
 from everstep_api.resolve import SpecError, resolve
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
@@ -25,6 +25,7 @@ _GLANCE_S = 0.25
 """How often the display is brought up to date."""
 
 _LAST_LINES = 20
+_ENDINGS = {ConditionType.COMPLETE, ConditionType.FAILED}
 INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended."""
 
@@ -53,6 +54,8 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
     with Display(console) as display:
 
         def tell(_: Job, event: Event) -> None:
+            if MEANINGS[event.reason][0] in _ENDINGS:
+                return  # said when the workers have ended, as the last word
             display.say(f"{event.reason}: {event.message}", style="yellow" if event.type == "Warning" else "")
 
         async with local_plane(home, tell=tell) as plane:
@@ -91,12 +94,12 @@ def _conclude(status: TrainingJobStatus, logs: list[Path], display: Display) -> 
     if ending.type == ConditionType.COMPLETE:
         display.say(ending.message, style="green")
         return 0
+    if ending.reason != Reason.RECIPE_REFUSED:  # whose sentence says all that the logs could
+        for log in logs:
+            display.say(f"The last lines of {log}:", style="bold")
+            for line in log.read_text(errors="replace").splitlines()[-_LAST_LINES:]:
+                display.say(f"  {line}")
     display.say(f"{ending.reason}: {ending.message}", style="red")
-    for log in logs:
-        lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-        display.say(f"\nThe last lines of {log}:", style="bold")
-        for line in lines:
-            display.say(f"  {line}")
     return 1
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -83,8 +84,10 @@ class LocalCluster:
     # -- what a person would do by kubectl
 
     async def submit(self, manifest: Manifest) -> JobKey:
-        """Create the job, in place of one of that name."""
-        key = await asyncio.to_thread(JobFile(self.job_path(manifest)).create, manifest)
+        """Create the job, in place of one of that name and its logs."""
+        path = self.job_path(manifest)
+        await asyncio.to_thread(shutil.rmtree, path.parent / "pods", ignore_errors=True)
+        key = await asyncio.to_thread(JobFile(path).create, manifest)
         self._wake(key)
         return key
 
