@@ -49,7 +49,7 @@ def test_all_that_is_wrong_is_said_at_once(jobs: Jobs) -> None:
 
 
 def _sentences_here(wrong: Wrong) -> list[str]:
-    sentences = []
+    sentences: list[str] = []
     try:
         read(Metadata, wrong.job.manifest["metadata"])
     except Unreadable as unreadable:

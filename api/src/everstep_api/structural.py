@@ -119,9 +119,15 @@ def _is_choice(default: Schema, schema: Schema, definitions: Schema) -> bool:
 
 
 def _flow(value: Any) -> str:
-    without_nulls = {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-    text = yaml.safe_dump(without_nulls, default_flow_style=True, width=1000, sort_keys=False)
+    """The value on one line of YAML, without what is null."""
+    text = yaml.safe_dump(_without_nulls(value), default_flow_style=True, width=1000, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return value
 
 
 def _dereferenced(schema: Schema, definitions: Schema) -> Schema:

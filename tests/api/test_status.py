@@ -1,0 +1,113 @@
+from typing import Any
+
+import pytest
+
+from tests.api.jobs import Jobs, Refused
+from tests.builders import Manifest, a_job
+
+TIME = "2026-01-01T00:00:00Z"
+
+
+def _members(*pods: str) -> list[Manifest]:
+    return [{"worker": index, "podUID": pod} for index, pod in enumerate(pods)]
+
+
+def _world(number: int, *pods: str) -> Manifest:
+    return {"number": number, "size": len(pods), "startTime": TIME, "members": _members(*pods)}
+
+
+def _condition(kind: str, status: str = "True") -> Manifest:
+    return {"type": kind, "status": status, "lastTransitionTime": TIME, "reason": "Test", "message": "It is so."}
+
+
+WORLD_3 = {"world": _world(3, "a", "b")}
+COMPLETE = {"conditions": [_condition("Running", "False"), _condition("Complete")], "phase": "Complete"}
+FAILED = {"conditions": [_condition("Failed")]}
+
+LOST_WORLD = (
+    "status.world: Forbidden: the status would lose world 3, by which the next one counts; "
+    "read the job again and write all of it"
+)
+SMALLER_NUMBER = (
+    "status.world.number: Forbidden: the number of the world cannot fall from 3 to 2; "
+    "read the job again and decide anew"
+)
+OTHER_MEMBERS = "status.world.members: Forbidden: world 3 has its members for good; give other members the number 4"
+COMES_BACK = (
+    "status.conditions: Forbidden: the job has ended as %s, which stays so; create a job of another name to train again"
+)
+LOST_STATUS = (
+    "status: Forbidden: the status would be lost; write it with the job, or leave the status subresource alone"
+)
+TWO_ENDS = "status.conditions: Invalid value: a job ends once, as Complete or as Failed; keep the first of the two"
+FRACTION = 'status.goodput.percent: Invalid value: "number": goodput.percent in body must be of type integer: "number"'
+
+REFUSED: dict[str, tuple[Manifest, Any, str]] = {
+    "the status as a whole": (WORLD_3, None, LOST_STATUS),
+    "the world": (WORLD_3, {"phase": "Running"}, LOST_WORLD),
+    "a smaller world number": (WORLD_3, {"world": _world(2, "a", "b")}, SMALLER_NUMBER),
+    "another member under the same number": (WORLD_3, {"world": _world(3, "a", "c")}, OTHER_MEMBERS),
+    "fewer members under the same number": (WORLD_3, {"world": _world(3, "a")}, OTHER_MEMBERS),
+    "the same members in another order": (
+        WORLD_3,
+        {"world": {**_world(3), "size": 2, "members": _members("a", "b")[::-1]}},
+        OTHER_MEMBERS,
+    ),
+    "the end of a finished job, wiped": (COMPLETE, {"phase": "Running"}, COMES_BACK % "Complete"),
+    "the end of a finished job, denied": (
+        COMPLETE,
+        {"conditions": [_condition("Complete", "False")]},
+        COMES_BACK % "Complete",
+    ),
+    "the end of a failed job, made a success": (
+        FAILED,
+        {"conditions": [_condition("Complete")]},
+        COMES_BACK % "Failed",
+    ),
+    "both ends at once": (
+        WORLD_3,
+        {**WORLD_3, "conditions": [_condition("Complete"), _condition("Failed")]},
+        TWO_ENDS,
+    ),
+    "a fraction where whole numbers are": (WORLD_3, {**WORLD_3, "goodput": {"percent": 97.5}}, FRACTION),
+}
+TAKEN = {
+    "a greater world number with other members": (WORLD_3, {"world": _world(4, "b", "c")}),
+    "the same world with more told about it": (WORLD_3, {**WORLD_3, "phase": "Running"}),
+    "a job that ends": (WORLD_3, {**WORLD_3, **COMPLETE}),
+    "an ended job with less told about it": (COMPLETE, {"conditions": [_condition("Complete")]}),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_status_that_would_forget_is_refused(jobs: Jobs, before: Manifest, after: Any, sentence: str) -> None:
+    stored = jobs.create(a_job().manifest)
+    stored = jobs.replace_status({**stored, "status": before})
+    lost = {name: value for name, value in stored.items() if name != "status"}
+    with pytest.raises(Refused) as refused:
+        jobs.replace_status(lost if after is None else {**stored, "status": after})
+    assert refused.value.sentence.removeprefix("[").startswith(sentence)
+    assert jobs.get("finetune")["status"] == before
+
+
+@pytest.mark.parametrize(("before", "after"), TAKEN.values(), ids=TAKEN.keys())
+def test_a_status_that_goes_on_is_taken(jobs: Jobs, before: Manifest, after: Manifest) -> None:
+    stored = jobs.create(a_job().manifest)
+    stored = jobs.replace_status({**stored, "status": before})
+    assert jobs.replace_status({**stored, "status": after})["status"] == after
+
+
+def test_an_apply_of_the_job_leaves_its_status_alone(jobs: Jobs) -> None:
+    stored = jobs.create(a_job().manifest)
+    stored = jobs.replace_status({**stored, "status": WORLD_3})
+    edited = {**a_job().workers(3).manifest, "metadata": stored["metadata"]}
+    assert jobs.replace(edited)["status"] == WORLD_3
+
+
+def test_a_status_of_the_largest_world_is_taken(jobs: Jobs) -> None:
+    """2,048 members are the most that the schema allows; the rules about them stay within their budget."""
+    stored = jobs.create(a_job().manifest)
+    pods = [f"{index:08d}-0000-0000-0000-000000000000" for index in range(2048)]
+    stored = jobs.replace_status({**stored, "status": {"world": _world(1, *pods)}})
+    stored["status"]["phase"] = "Running"
+    assert jobs.replace_status(stored)["status"]["world"]["size"] == 2048
