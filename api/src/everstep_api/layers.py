@@ -24,8 +24,9 @@ _MERGED_ENTRIES = {"containers", "initContainers"}
 def layered(lower: Manifest, upper: Manifest, model: type[Resource] | None) -> Manifest:
     """The upper layer over the lower one; both stay as they are."""
     choice = model.one_of if model is not None else ()
-    replaced = set(choice) if any(member in upper for member in choice) else set()
-    result = {name: copy.deepcopy(value) for name, value in lower.items() if name not in replaced}
+    chosen = {member for member in choice if member in upper}
+    given_up = {member for member in choice if chosen and member not in chosen}
+    result = {name: copy.deepcopy(value) for name, value in lower.items() if name not in given_up}
     for name, value in upper.items():
         below = result.get(name)
         field = fields_of(model).get(name)

@@ -99,7 +99,7 @@ def restarts_exhausted(failures: int, *, window_s: int, last: str) -> Statement:
 
 def same_failure(step: int, *, failure: str) -> Statement:
     """The program fails at the same place again and again."""
-    message = f"The same failure at step {step:,} {SAME_FAILURES} times, so another try would not help: {failure}"
+    message = f"The same failure came {SAME_FAILURES} times at step {step:,}, so another try would not help: {failure}"
     return Statement(reason=Reason.SAME_FAILURE, message=message)
 
 

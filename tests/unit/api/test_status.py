@@ -1,0 +1,138 @@
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from everstep_api import sentences
+from everstep_api.conditions import MEANINGS, ConditionType, Reason, Statement
+from everstep_api.progress import Figure, Progress
+from everstep_api.reading import Unreadable, read
+from everstep_api.status import TrainingJobStatus, stated
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=60)
+
+SAID: dict[str, tuple[Statement, str]] = {
+    "resolved with a profile": (sentences.spec_resolved("h100"), "The spec is complete, with the profile h100."),
+    "resolved without one": (sentences.spec_resolved(None), "The spec is complete, without a profile."),
+    "an invalid spec": (sentences.spec_invalid(["a is 1; use 2", "b is 3; use 4"]), "a is 1; use 2.\nb is 3; use 4."),
+    "refused pods": (sentences.pod_refused("no quota."), "The API server refuses the pods of this job: no quota."),
+    "all scheduled": (sentences.all_scheduled(4), "4 of 4 workers scheduled."),
+    "waiting for all": (
+        sentences.waiting_for_workers(1, wanted=4, enough=4, cause="no node has a GPU left."),
+        "1 of 4 workers scheduled, all are needed: no node has a GPU left.",
+    ),
+    "waiting for some": (
+        sentences.waiting_for_workers(1, wanted=4, enough=2, cause="no node has a GPU left."),
+        "1 of 4 workers scheduled, 2 are enough to train: no node has a GPU left.",
+    ),
+    "starting": (sentences.starting(0, wanted=1), "0 of 1 worker ready to train."),
+    "training": (sentences.training(3, size=8), "World 3 trains with 8 workers."),
+    "recovering": (
+        sentences.recovering(3, of=8, resume_step=1199, remaining=5),
+        "3 of 8 workers lost; resuming at step 1,200 with 5.",
+    ),
+    "resizing": (sentences.resizing(2, to=4), "The world goes from 2 workers to 4."),
+    "suspending": (
+        sentences.suspend_wanted(1200),
+        "Suspending: step 1,200 is written to the storage, then the pods are deleted.",
+    ),
+    "suspended": (sentences.suspend_reached(1200), "Suspended; it resumes at step 1,201."),
+    "resumed": (sentences.resumed(), "Resumed."),
+    "standing still": (sentences.standing_still(), "The job is suspended; set suspend to false to go on."),
+    "ended": (sentences.ended(), "The job has ended."),
+    "done": (
+        sentences.model_written("s3://team/runs/model", steps=5000),
+        "Trained 5,000 steps; the model is at s3://team/runs/model.",
+    ),
+    "too many failures": (
+        sentences.restarts_exhausted(11, window_s=3600, last="rank 3 exited with code 1."),
+        "11 failures within 3,600 s, more than recovery.maxRestarts; the last one: rank 3 exited with code 1.",
+    ),
+    "the same failure": (
+        sentences.same_failure(17, failure="IndexError in model.py."),
+        "The same failure came 3 times at step 17, so another try would not help: IndexError in model.py.",
+    ),
+    "a rule": (
+        sentences.rule_matched("bad-data", exit_code=42),
+        "A rank exited with code 42; the rule bad-data of recovery.rules fails the job.",
+    ),
+    "a refused recipe": (sentences.recipe_refused("maxLength is 4096; use 2048."), "maxLength is 4096; use 2048."),
+    "a deadline": (
+        sentences.deadline_exceeded(86_400, step=4000),
+        "activeDeadlineSeconds of 86,400 went by; the job had reached step 4,000.",
+    ),
+    "a startup deadline": (
+        sentences.startup_deadline_exceeded(3600, stage="1 of 4 workers scheduled."),
+        "startupDeadlineSeconds of 3,600 went by without a step; at the end: 1 of 4 workers scheduled.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "message"), SAID.values(), ids=SAID.keys())
+def test_a_condition_speaks_in_whole_sentences_with_numbers(statement: Statement, message: str) -> None:
+    assert statement.message == message
+
+
+def test_every_reason_has_a_meaning_and_a_sentence() -> None:
+    assert set(MEANINGS) == set(Reason) == {statement.reason for statement, _ in SAID.values()}
+
+
+def test_every_condition_can_be_said_to_be_so() -> None:
+    assert {kind for kind, status, _ in MEANINGS.values() if status == "True"} == set(ConditionType)
+
+
+def test_the_time_of_a_condition_moves_only_when_its_status_flips() -> None:
+    first = stated((), sentences.starting(1, wanted=2), generation=1, now=NOW)
+    again = stated(first, sentences.starting(2, wanted=2), generation=2, now=LATER)
+    flipped = stated(again, sentences.training(1, size=2), generation=2, now=LATER)
+    assert [condition.last_transition_time for (condition,) in (first, again, flipped)] == [NOW, NOW, LATER]
+    assert again[0].message == "2 of 2 workers ready to train."
+    assert again[0].observed_generation == 2
+
+
+def test_a_new_condition_joins_the_others_in_their_order() -> None:
+    conditions = stated((), sentences.spec_resolved(None), generation=1, now=NOW)
+    conditions = stated(conditions, sentences.training(1, size=2), generation=1, now=NOW)
+    conditions = stated(conditions, sentences.pod_refused("no quota."), generation=1, now=LATER)
+    assert [condition.type for condition in conditions] == [ConditionType.ACCEPTED, ConditionType.RUNNING]
+
+
+def test_a_status_is_read_as_it_is_written() -> None:
+    progress = Progress(step=3, last_update_time=NOW, metrics=(Figure(name="loss", value="nan"),))
+    conditions = stated((), sentences.training(1, size=2), generation=1, now=NOW)
+    status = TrainingJobStatus(phase="Running", conditions=conditions, progress=progress)
+    written = status.manifest()
+    assert written["progress"]["metrics"] == [{"name": "loss", "value": "nan"}]
+    assert read(TrainingJobStatus, written) == status
+
+
+def test_what_a_newer_operator_wrote_is_passed_over() -> None:
+    assert read(TrainingJobStatus, {"phase": "Running", "weather": "fine"}) == TrainingJobStatus(phase="Running")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, 1.5])
+def test_no_fraction_and_so_no_nan_gets_into_a_status(number: Any) -> None:
+    """JSON has no NaN: the API server would refuse the whole write and the job would lose its progress."""
+    with pytest.raises(ValidationError, match="should be a valid integer"):
+        Progress(step=number, last_update_time=NOW)
+    with pytest.raises(ValidationError, match="should be a valid string"):
+        Figure(name="loss", value=number)
+
+
+def test_a_nan_in_a_manifest_is_refused_where_it_stands() -> None:
+    with pytest.raises(Unreadable) as refused:
+        read(TrainingJobStatus, {"progress": {"step": math.nan}})
+    assert refused.value.problems == ((("progress", "step"), " is nan; write a finite number"),)
+
+
+def test_a_job_has_ended_when_one_of_two_conditions_says_so() -> None:
+    running = TrainingJobStatus(conditions=stated((), sentences.training(1, size=2), generation=1, now=NOW))
+    assert running.endings == ()
+    done = stated(running.conditions, sentences.model_written("s3://a/b", steps=1), generation=1, now=NOW)
+    assert [condition.type for condition in TrainingJobStatus(conditions=done).endings] == [ConditionType.COMPLETE]
+    twice = stated(done, sentences.recipe_refused("No."), generation=1, now=NOW)
+    with pytest.raises(ValidationError, match="a job ends once"):
+        TrainingJobStatus(conditions=twice)
