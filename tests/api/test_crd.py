@@ -1,3 +1,5 @@
+"""The CRD on a real API server: it is taken as it is written, it fits, and kubectl explains it."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Every example is accepted, and our loader reads it as kubectl does."""
+
 import json
 from pathlib import Path
 

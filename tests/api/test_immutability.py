@@ -1,3 +1,5 @@
+"""What never changes, what changes only while a job is suspended, and what always may."""
+
 import pytest
 
 from everstep_api.workers import Workers

@@ -1,3 +1,5 @@
+"""`kubectl scale` and `kubectl get`: the subresource, its guard, and the columns."""
+
 import json
 
 import pytest

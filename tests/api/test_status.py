@@ -1,3 +1,5 @@
+"""A status that would forget a world or an end is refused by the API server."""
+
 from typing import Any
 
 import pytest

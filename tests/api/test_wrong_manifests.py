@@ -1,3 +1,5 @@
+"""The table of wrong manifests, each with the sentence that comes back."""
+
 import pytest
 
 from everstep_api.job import Metadata

@@ -93,7 +93,7 @@ class Model(Resource):
     tokenizer: Annotated[Tokenizer | None, derived("the one beside the model's weights; with config it is needed")] = (
         None
     )
-    """The tokenizer."""
+    """How text becomes tokens."""
     chat_template: Annotated[ChatTemplate | None, derived("the tokenizer's own")] = None
     """The template by which messages become text: exactly one of inline, configMapKeyRef."""
     lora: Annotated[Lora | None, kept_when_empty, absent("off, all weights are trained")] = None

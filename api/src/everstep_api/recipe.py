@@ -18,7 +18,7 @@ class Optimizer(Resource):
     """How gradients change weights."""
 
     name: Literal["adamw"] = "adamw"
-    """The method."""
+    """Name of the method; AdamW is the one that there is."""
     learning_rate: Annotated[
         float | None, Field(gt=0, le=1), derived("2e-4 with lora, 2e-5 for full fine-tuning, 3e-4 from random weights")
     ] = None
@@ -122,7 +122,7 @@ class Evaluation(Resource):
         "perplexity",
         "tokenAccuracy",
     )
-    """What is computed."""
+    """What is computed of the held-out data."""
     best: Best = Best()
     """Which checkpoint counts as the best."""
 

@@ -1,3 +1,5 @@
+"""The builders of the tests themselves."""
+
 from tests.builders import a_job
 
 

@@ -1,3 +1,5 @@
+"""Parts of a spec that do not fit together, and their nearest neighbours that do."""
+
 import pytest
 
 from everstep_api.resolve import SpecError, resolve

@@ -1,3 +1,5 @@
+"""The compiler, and what must hold of every field of the schema that it writes."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,3 +1,5 @@
+"""The examples as files: short, and right without a profile."""
+
 from pathlib import Path
 
 import pytest

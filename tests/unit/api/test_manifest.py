@@ -1,3 +1,5 @@
+"""The loader: what plain words mean, and which texts are refused with which line."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

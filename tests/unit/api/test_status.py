@@ -1,3 +1,5 @@
+"""Conditions and their sentences, and the way of a status into JSON and back."""
+
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
