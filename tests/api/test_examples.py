@@ -8,6 +8,7 @@ import pytest
 from devcluster.kubectl import Kubectl
 from devcluster.problem import DevclusterError
 from everstep_api.manifest import read_manifests
+from everstep_api.resolve import SpecError, resolve
 from tests.api.agreement import differences
 from tests.paths import EXAMPLES
 
@@ -49,3 +50,11 @@ def test_a_number_that_is_none_reaches_no_api_server(kubectl: Kubectl) -> None:
     text = EXAMPLES[0].read_text().replace("replicas: 2", "replicas: .nan")
     with pytest.raises(DevclusterError, match="unsupported value: NaN"):
         kubectl.run("apply", "-f", "-", stdin=text)
+
+
+def test_adapters_that_somebody_forgot_to_fill_in_are_not_dropped_in_silence(kubectl: Kubectl) -> None:
+    """The API server drops other empty fields. An empty `lora` would mean full fine-tuning, so the operator gets it."""
+    text = EXAMPLES[0].read_text().replace("lora: {}", "lora:")
+    stored = json.loads(kubectl.run("create", "--dry-run=server", "--output=json", "-f", "-", stdin=text))
+    with pytest.raises(SpecError, match=r"spec\.recipe\.model\.lora is empty; write {} to take its defaults"):
+        resolve(stored["spec"], {})
