@@ -71,9 +71,7 @@ def test_a_kubeconfig_works_wherever_it_is_copied(tmp_path: Path) -> None:
     assert str(tmp_path) not in path.read_text()
     held = base64.b64decode(config["users"][0]["user"]["client-certificate-data"])
     assert held == client.certificate.read_bytes()
-    key = load_pem_private_key(
-        base64.b64decode(config["users"][0]["user"]["client-key-data"]), password=None
-    )
+    key = load_pem_private_key(base64.b64decode(config["users"][0]["user"]["client-key-data"]), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
 
 
