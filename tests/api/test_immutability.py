@@ -8,6 +8,7 @@ from tests.builders import JobBuilder, Manifest, a_job
 
 RICH = (
     a_job()
+    .setting("spec.recipe.model", {"config": {"model_type": "llama", "hidden_size": 4}, "tokenizer": {"source": "a/b"}})
     .setting("spec.profile", "h100")
     .setting("spec.credentials", [{"name": "bucket", "secretRef": {"name": "bucket"}}])
     .setting("spec.workers.image", "trainer:1")
@@ -30,10 +31,7 @@ OTHER_NAME = "spec.%s: Forbidden: %s is %s and cannot become %s; delete the job 
 
 NEVER = {
     "the recipe": (RICH.setting("spec.recipe.seed", 7), OTHER_RECIPE),
-    "a free-form part of the recipe": (
-        RICH.setting("spec.recipe.model", {"config": {"model_type": "llama", "hidden_size": 8}}),
-        OTHER_RECIPE,
-    ),
+    "a free-form part of the recipe": (RICH.setting("spec.recipe.model.config.hidden_size", 8), OTHER_RECIPE),
     "the storage": (RICH.setting("spec.storage.uri", "s3://other/runs"), OTHER_STORAGE),
     "the profile": (RICH.setting("spec.profile", "a100"), OTHER_NAME % ("profile", "profile", "h100", "a100")),
     "the profile, by taking it away": (

@@ -57,7 +57,7 @@ class Output(Resource):
     uri: Annotated[StoreAddress | None, derived("model/ in the job's folder under storage.uri")] = None
     """Address to which the model is written."""
     dtype: Literal["bf16", "fp32"] = "bf16"
-    """Numbers in which the weights are written."""
+    """Number format in which the weights are written."""
     weights: Literal["merged", "adapter", "both"] = "merged"
     """With lora: whether the adapters are merged into the model, written alone, or both."""
 

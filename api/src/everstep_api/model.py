@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from everstep_api.addresses import ModelAddress
-from everstep_api.resource import Resource, absent, derived, job_only, kept_when_empty
+from everstep_api.resource import Manifest, Resource, absent, derived, job_only, kept_when_empty
 from everstep_api.rules import Rule, exactly_one_of
 from everstep_api.values import Count, Key, ObjectName
 
@@ -68,6 +68,11 @@ class ModelConfig(Resource):
     """Kind of model as `transformers` knows it, such as llama."""
     max_position_embeddings: Annotated[Count | None, absent("as many as this kind of model has by itself")] = None
     """Most tokens in a row."""
+
+    @model_serializer(mode="wrap")
+    def _keep_nulls(self, handler: SerializerFunctionWrapHandler) -> Manifest:
+        """To `transformers` null is a value, `sliding_window: null` say, where absence means the class's default."""
+        return {**handler(self), **(self.model_extra or {})}
 
 
 class Model(Resource):

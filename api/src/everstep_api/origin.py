@@ -45,5 +45,6 @@ def _index_in(layer: Any, merged: Any, index: int) -> int:
     """Where the merged list's entry stands in the layer's list: by its name if it has one, else at the same place."""
     entry = merged[index]
     if isinstance(layer, list) and isinstance(entry, dict) and "name" in entry:
-        return next((place for place, other in enumerate(layer) if other.get("name") == entry["name"]), len(layer))
+        names = [other.get("name") if isinstance(other, dict) else None for other in layer]
+        return names.index(entry["name"]) if entry["name"] in names else len(layer)
     return index

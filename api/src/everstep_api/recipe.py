@@ -32,7 +32,7 @@ class Optimizer(Resource):
     weight_decay: Annotated[float | None, Field(ge=0, le=10), derived("0, from random weights 0.1")] = None
     """Decay of the weights, decoupled from the gradient."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Norm to which longer gradients are cut."""
+    """Norm to which greater gradients are clipped."""
 
 
 class Warmup(Resource):
@@ -82,7 +82,7 @@ class Batch(Resource):
 
 
 class Duration(Resource):
-    """How long is trained; exactly one of the three."""
+    """How long to train; exactly one of the three."""
 
     one_of = ("epochs", "steps", "tokens")
     guards = (exactly_one_of(*one_of),)
@@ -158,9 +158,9 @@ class Recipe(Resource):
     batch: Batch = Batch()
     """How many rows make a step."""
     duration: Duration = Duration(epochs=1)
-    """How long is trained: exactly one of epochs, steps, tokens."""
+    """How long to train: exactly one of epochs, steps, tokens."""
     precision: Literal["bf16", "fp32"] = "bf16"
-    """Numbers in which is computed. Trained weights are kept and gradients summed in fp32 in either case."""
+    """Number format of the computation. Trained weights are kept and gradients summed in fp32 in either case."""
     sharding: Annotated[Literal["full", "hybrid", "none"], same_weights] = "full"
     """How weights are spread: over all ranks, over the ranks of each worker, or not at all."""
     activation_checkpointing: Annotated[Literal["selective", "full", "none"], same_weights] = "selective"

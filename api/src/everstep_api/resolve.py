@@ -15,6 +15,7 @@ from everstep_api.fields import Path, dotted, fields_of
 from everstep_api.job import TrainingJobSpec
 from everstep_api.layers import Defaults, built_in_defaults, completed, layered
 from everstep_api.origin import Origin
+from everstep_api.problems import not_finite
 from everstep_api.reading import Unreadable, read
 from everstep_api.recipe import Recipe
 from everstep_api.resource import Manifest, Resource, job_only, same_weights
@@ -57,18 +58,21 @@ def resolve(spec: Manifest, profiles: Mapping[str, Manifest], defaults: Defaults
         SpecError: No job can be made of it; one sentence for each fault, all at once.
     """
     name = spec.get("profile", DEFAULT_PROFILE)
+    if not isinstance(name, str):  # `read` says what is wrong with it
+        name = DEFAULT_PROFILE
     profile = profiles.get(name, {})
     merged = layered(profile, spec, TrainingJobSpec)
     origin = Origin(job=spec, profile=profile, profile_name=name, merged=merged)
     sentences = [
         f"profile {name}: {path} belongs to the job; remove it from the profile" for path in _job_only(profile)
     ]
-    if "profile" in spec and name not in profiles:
+    sentences.extend(f"profile {name}: {dotted(path)}{words}" for path, words in not_finite(profile))
+    if isinstance(spec.get("profile"), str) and name not in profiles:
         sentences.append(f"spec.profile is {name}, which is no profile here; {_choice_of(profiles)}")
     try:
         resolved = read(TrainingJobSpec, completed(merged, built_in_defaults() if defaults is None else defaults))
     except Unreadable as unreadable:
-        raise SpecError([*sentences, *map(origin.sentence, unreadable.problems)]) from unreadable
+        raise SpecError(dict.fromkeys([*sentences, *map(origin.sentence, unreadable.problems)])) from unreadable
     sentences.extend(map(origin.sentence, problems_across(resolved)))
     if sentences:
         raise SpecError(sentences)
@@ -79,8 +83,8 @@ def resolve(spec: Manifest, profiles: Mapping[str, Manifest], defaults: Defaults
 def recipe_hash(recipe: Recipe) -> str:
     """A digest of all that decides which weights come out, by which a job knows an earlier one as its own.
 
-    It is taken before values are derived from model and data, and leaves out how often is evaluated and logged, and how
-    the same sums are spread over devices.
+    It is taken before values are derived from model and data. It leaves out how often the job evaluates and logs, and
+    how the same sums are spread over devices.
     """
     silent = {field.name for field in fields_of(Recipe).values() if field.has(same_weights)}
     return _digest({name: value for name, value in recipe.manifest().items() if name not in silent})

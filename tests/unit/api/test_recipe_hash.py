@@ -17,6 +17,9 @@ SAME_HASH = {
     ),
     "the workers": a_job().workers(7),
 }
+CONFIG = a_job().setting(
+    "spec.recipe.model", {"config": {"model_type": "mistral"}, "tokenizer": {"source": "team/small"}}
+)
 OTHER_HASH = {
     "the seed": a_job().setting("spec.recipe.seed", 43),
     "the held-out part": a_job().setting("spec.recipe.data.validation", {"fraction": 0.1}),
@@ -35,6 +38,13 @@ def test_what_leaves_the_weights_alone_leaves_the_hash_alone(job: JobBuilder) ->
 @pytest.mark.parametrize("job", OTHER_HASH.values(), ids=OTHER_HASH.keys())
 def test_what_changes_the_weights_changes_the_hash(job: JobBuilder) -> None:
     assert resolve(job.spec, {}).recipe_hash != resolve(a_job().spec, {}).recipe_hash
+
+
+def test_a_null_in_the_configuration_of_a_model_is_a_value() -> None:
+    """For Mistral `sliding_window: null` means none, where absence means 4,096."""
+    null = resolve(CONFIG.setting("spec.recipe.model.config.sliding_window", None).spec, {})
+    assert null.spec.recipe.model.manifest()["config"] == {"model_type": "mistral", "sliding_window": None}
+    assert null.recipe_hash != resolve(CONFIG.spec, {}).recipe_hash
 
 
 def test_the_hash_of_a_recipe_stays_the_same_between_releases() -> None:

@@ -86,6 +86,29 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
         {},
         ("spec.recipe.optimizer.learningRate is nan; write a finite number",),
     ),
+    "a number that is none, in the profile and under the job's": (
+        a_job().setting("spec.checkpoint.everySteps", 5),
+        {"checkpoint": {"everySteps": math.nan}},
+        ("profile default: checkpoint.everySteps is nan; write a finite number",),
+    ),
+    "a number that is none, in the profile alone": (
+        a_job(),
+        {"checkpoint": {"everySteps": math.nan}},
+        ("profile default: checkpoint.everySteps is nan; write a finite number",),
+    ),
+    "a list in place of the profile's name": (
+        a_job().setting("spec.profile", []),
+        {},
+        ("spec.profile is []; write text (put numbers and yes/no into quotes)",),
+    ),
+    "an entry of a named list that has no name": (
+        a_job().setting("spec.workers.env", [7, {"name": "A", "value": 1}]),
+        {},
+        (
+            "spec.workers.env[0] is 7; write a mapping",
+            "spec.workers.env[1].value is 1; write text (put numbers and yes/no into quotes)",
+        ),
+    ),
     "several at once": (
         a_job().workers(0).setting("spec.recipe.sharding", "ful").setting("spec.recipe.seed", 0.5),
         {},
