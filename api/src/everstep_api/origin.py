@@ -24,7 +24,7 @@ class Origin:
         in_profile = place_in(self.profile, self.merged, path)
         if in_job is None and in_profile is not None:
             return f"profile {self.profile_name}: {dotted(in_profile)}{words}"
-        return f"spec.{dotted(in_job or path)}{words}".replace("spec.:", "spec:")
+        return f"{dotted(('spec', *(in_job or path)))}{words}"
 
 
 def place_in(layer: Any, merged: Any, path: Path) -> Path | None:

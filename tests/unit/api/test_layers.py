@@ -119,6 +119,37 @@ LAYERS: dict[str, tuple[JobBuilder, Manifest, str, Any]] = {
             }
         ],
     ),
+    "init containers merge like containers, their ports and devices by number and path": (
+        a_job().setting(
+            "spec.workers.template.spec.initContainers",
+            [{"name": "a", "ports": [{"containerPort": 2}], "volumeDevices": [{"name": "job", "devicePath": "/d"}]}],
+        ),
+        {
+            "workers": {
+                "template": {
+                    "spec": {
+                        "initContainers": [
+                            {
+                                "name": "a",
+                                "image": "a:1",
+                                "ports": [{"containerPort": 1}],
+                                "volumeDevices": [{"name": "profile", "devicePath": "/d"}],
+                            }
+                        ]
+                    }
+                }
+            }
+        },
+        "workers.template.spec.initContainers",
+        [
+            {
+                "name": "a",
+                "image": "a:1",
+                "ports": [{"containerPort": 1}, {"containerPort": 2}],
+                "volumeDevices": [{"name": "job", "devicePath": "/d"}],
+            }
+        ],
+    ),
     "what is off when absent stays off": (a_job(), {}, "recipe.model.lora", None),
     "an empty block turns it on with its defaults": (
         a_job().setting("spec.recipe.model.lora", {}),
@@ -136,10 +167,11 @@ def test_layers_meet(job: JobBuilder, profile: Manifest, path: str, value: Any) 
 
 
 def test_pinned_defaults_outlive_a_release_and_new_ones_join_them() -> None:
-    pinned = {**built_in_defaults(), "checkpoint.everySteps": 123}
+    pinned = {**built_in_defaults(), "checkpoint.everySteps": 123, "recipe.data.train[].weight": 0.5}
     del pinned["checkpoint.everySeconds"]
     spec = resolve(a_job().spec, {}, pinned).spec
     assert (spec.checkpoint.every_steps, spec.checkpoint.every_seconds) == (123, 600)
+    assert spec.recipe.data.train[0].weight == 0.5
 
 
 def test_the_defaults_are_those_of_the_models() -> None:

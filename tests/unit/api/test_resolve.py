@@ -66,6 +66,21 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
         {"workers": {"env": [ENV_A, {"name": "B", "valu": "b"}]}},
         ("profile default: workers.env[1].valu is no field; did you mean value?",),
     ),
+    "an entry of the profile, whose field the job's entry has too": (
+        a_job().setting("spec.workers.env", [ENV_A]),
+        {"workers": {"env": [{"name": "B", "value": 1}]}},
+        ("profile default: workers.env[0].value is 1; write text (put numbers and yes/no into quotes)",),
+    ),
+    "a value of both is the job's": (
+        a_job().setting("spec.checkpoint.everySteps", 0),
+        {"checkpoint": {"everySteps": 5}},
+        ("spec.checkpoint.everySteps is 0; use 1 or more",),
+    ),
+    "a list is not called too short for the entries that were refused": (
+        a_job().setting("spec.recipe.data.train", [{"source": 7}]),
+        {},
+        ("spec.recipe.data.train[0].source is 7; write text (put numbers and yes/no into quotes)",),
+    ),
     "an entry that stands elsewhere in the job's own list": (
         a_job().setting("spec.workers.env", [{"name": "B", "value": 1}]),
         {"workers": {"env": [ENV_A]}},
@@ -108,6 +123,21 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
             "spec.workers.env[0] is 7; write a mapping",
             "spec.workers.env[1].value is 1; write text (put numbers and yes/no into quotes)",
         ),
+    ),
+    "a number that is none, in a list": (
+        a_job().setting("spec.recipe.optimizer.betas", [0.9, math.inf]),
+        {},
+        ("spec.recipe.optimizer.betas[1] is inf; write a finite number",),
+    ),
+    "a field as Python would spell it": (
+        a_job().setting("spec.checkpoint.every_steps", 5),
+        {},
+        ("spec.checkpoint.every_steps is no field; did you mean everySteps?",),
+    ),
+    "a value that is too long to be shown": (
+        a_job().setting("spec.checkpoint.everySteps", "x" * 100),
+        {},
+        (f'spec.checkpoint.everySteps is "{"x" * 79}…; write a whole number',),
     ),
     "several at once": (
         a_job().workers(0).setting("spec.recipe.sharding", "ful").setting("spec.recipe.seed", 0.5),
