@@ -92,7 +92,7 @@ def _problems(detail: ErrorDetails, model: type[Resource]) -> list[Problem]:
             return [(path, " is missing; write it")]
         case "extra_forbidden":
             return [(path, f" is no field; {_nearest(path, model)}")]
-        case "literal_error":
+        case "literal_error" | "enum":
             return [(path, f" is {_shown(detail['input'])}; use {context['expected'].replace(chr(39), '')}")]
         case _ if kind in _BOUNDS:
             wrong, remedy = _BOUNDS[kind]

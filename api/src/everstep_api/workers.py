@@ -20,7 +20,8 @@ class Resources(Resource):
     """What one worker may use."""
 
     limits: Annotated[Quantities, absent("no limit")] = Field(default_factory=dict)
-    """Upper bounds by resource, for example `nvidia.com/gpu: 8` and `memory: 64Gi`. Memory counts /dev/shm."""
+    """Upper bounds by resource, for example `nvidia.com/gpu: 8` and `memory: 64Gi`; half a CPU is `500m` or `"0.5"`, in
+    quotes. Memory counts /dev/shm."""
     requests: Annotated[Quantities, derived("the limits")] = Field(default_factory=dict)
     """What the scheduler sets aside, by resource."""
 

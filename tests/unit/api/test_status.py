@@ -11,7 +11,7 @@ from everstep_api import sentences
 from everstep_api.conditions import MEANINGS, ConditionType, Reason, Statement
 from everstep_api.progress import Figure, Progress
 from everstep_api.reading import Unreadable, read
-from everstep_api.status import TrainingJobStatus, stated
+from everstep_api.status import Condition, TrainingJobStatus, stated
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=60)
@@ -128,6 +128,13 @@ def test_a_nan_in_a_manifest_is_refused_where_it_stands() -> None:
     with pytest.raises(Unreadable) as refused:
         read(TrainingJobStatus, {"progress": {"step": math.nan}})
     assert refused.value.problems == ((("progress", "step"), " is nan; write a finite number"),)
+
+
+def test_a_condition_of_another_kind_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(Unreadable) as refused:
+        read(Condition, {**stated((), sentences.ended(), generation=1, now=NOW)[0].manifest(), "type": "Ready"})
+    words = ' is "Ready"; use Accepted, Scheduled, Running, Suspended, Complete or Failed'
+    assert refused.value.problems == ((("type",), words),)
 
 
 def test_a_job_has_ended_when_one_of_two_conditions_says_so() -> None:
