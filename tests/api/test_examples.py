@@ -10,6 +10,8 @@ from devcluster.problem import DevclusterError
 from everstep_api.manifest import read_manifests
 from everstep_api.resolve import SpecError, resolve
 from tests.api.agreement import differences
+from tests.api.jobs import Jobs
+from tests.builders import a_job
 from tests.paths import EXAMPLES
 
 NASTY = Path(__file__).parent / "nasty.yaml"
@@ -37,6 +39,13 @@ def test_our_loader_reads_the_traps_of_yaml_as_kubectl_does(kubectl: Kubectl) ->
     )
     (ours,) = read_manifests(NASTY.read_text())
     assert not differences(theirs, {**ours, "metadata": theirs["metadata"]})
+
+
+@pytest.mark.parametrize("quantity", [0, "0.5", ".5", "1.", "+1", "500m", "1.5Gi", "1E", "1e3", "1E-2", "3n"])
+def test_a_quantity_of_kubernetes_is_one_here_too(jobs: Jobs, quantity: int | str) -> None:
+    job = a_job().setting("spec.workers.resources.limits", {"cpu": quantity})
+    assert jobs.try_to_create(job.manifest)["spec"] == job.spec
+    assert resolve(job.spec, {}).spec.workers.resources.limits == {"cpu": quantity}
 
 
 def test_a_misspelt_field_is_refused_by_its_name(kubectl: Kubectl) -> None:

@@ -46,6 +46,9 @@ FITS = {
     "loss on all of a text": a_job().setting("spec.recipe.data.train", TEXT).setting("spec.recipe.data.lossOn", "all"),
     "a micro-batch for each rank": EIGHT_PROCESSES.setting("spec.recipe.batch", {"size": 128, "microSize": 4}),
     "a row for each rank": EIGHT_PROCESSES.setting("spec.recipe.batch", {"size": 32}),
+    "a number of devices that is not written plainly": (
+        EIGHT_PROCESSES.setting("spec.workers.resources.limits", {"nvidia.com/gpu": "1e1"})
+    ),
     "a device for each process": EIGHT_PROCESSES.setting("spec.workers.resources.limits", {"nvidia.com/gpu": 8}),
 }
 
