@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic.fields import FieldInfo
 
-from everstep_api.resource import Resource
+from everstep_api.resource import Note, Resource
 
 Path = tuple[str | int, ...]
 
@@ -21,6 +21,10 @@ class Field(NamedTuple):
     def has(self, note: object) -> bool:
         """Whether the field carries this metadata."""
         return note in self.info.metadata
+
+    def notes(self, key: str) -> list[Any]:
+        """The values of the field's notes under this key."""
+        return [note.value for note in self.info.metadata if isinstance(note, Note) and note.key == key]
 
 
 def fields_of(model: type[Resource] | None) -> dict[str, Field]:

@@ -173,5 +173,5 @@ class Recipe(Resource):
     """Steps from one log line with the loss to the next."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
     """Seed of all that is random: weights, order, dropout."""
-    deterministic: bool = False
+    deterministic: Annotated[bool, same_weights] = False
     """Whether the same world computes the same bits twice, which costs speed."""

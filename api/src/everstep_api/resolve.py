@@ -4,21 +4,19 @@
 spec. Values that follow from the model and the data stay absent here; the plan of the run has them.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from everstep_api.checks import problems_across
+from everstep_api.digests import digest_of, recipe_hash
 from everstep_api.fields import Path, dotted, fields_of
 from everstep_api.job import TrainingJobSpec
 from everstep_api.layers import Defaults, built_in_defaults, completed, layered
 from everstep_api.origin import Origin
 from everstep_api.problems import not_finite
 from everstep_api.reading import Unreadable, read
-from everstep_api.recipe import Recipe
-from everstep_api.resource import Manifest, Resource, job_only, same_weights
+from everstep_api.resource import Manifest, Resource, job_only
 from everstep_api.status import UsedProfile
 
 DEFAULT_PROFILE = "default"
@@ -76,23 +74,8 @@ def resolve(spec: Manifest, profiles: Mapping[str, Manifest], defaults: Defaults
     sentences.extend(map(origin.sentence, problems_across(resolved)))
     if sentences:
         raise SpecError(sentences)
-    used = UsedProfile(name=name, digest=_digest(profile)) if name in profiles else None
+    used = UsedProfile(name=name, digest=digest_of(profile)) if name in profiles else None
     return Resolved(spec=resolved, profile=used)
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """A digest of all that decides which weights come out, by which a job knows an earlier one as its own.
-
-    It is taken before values are derived from model and data. It leaves out how often the job evaluates and logs, and
-    how the same sums are spread over devices.
-    """
-    silent = {field.name for field in fields_of(Recipe).values() if field.has(same_weights)}
-    return _digest({name: value for name, value in recipe.manifest().items() if name not in silent})
-
-
-def _digest(value: Manifest) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _choice_of(profiles: Mapping[str, Manifest]) -> str:

@@ -109,6 +109,17 @@ somebody wanted, and `resolve` can refuse only what it sees."""
 same_weights = Note("x-everstep-same-weights", value=True)
 """The field does not change which weights come out, so that the recipe hash leaves it out."""
 
+UNHASHED_AT = "x-everstep-unhashed-at"
+
+
+def unhashed_at(value: Any) -> Note:
+    """The recipe hash leaves the field out at this value, as JSON has it: what its absence meant before there was it.
+
+    Each field that joins the recipe after its first release has this note, or every job would start afresh.
+    """
+    return Note(UNHASHED_AT, value)
+
+
 by_name = Distinct(key="name")
 """The list's entries are told apart by their `name`."""
 
