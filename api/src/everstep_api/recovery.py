@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from everstep_api.resource import Resource, absent, as_set, by_name
+from everstep_api.resource import Resource, absent, as_set, by_name, first_counts
 from everstep_api.values import Count, Name, Seconds, auto_or
 
 
@@ -73,5 +73,8 @@ class Recovery(Resource):
     step_timeout_seconds: Annotated[int, Field(ge=20, le=86_400)] = 600
     """Longest time of a step in seconds, after which it counts as hung. The first step of a world, loading, evaluating
     and saving have three times that."""
-    rules: Annotated[tuple[RecoveryRule, ...], Field(max_length=32), by_name, absent("every failure counts")] = ()
-    """What to do about certain exit codes, in order; a failure that no rule matches counts."""
+    rules: Annotated[
+        tuple[RecoveryRule, ...], Field(max_length=32), by_name, first_counts, absent("every failure counts")
+    ] = ()
+    """What to do about certain exit codes: the first rule that matches decides, those of the job before those of the
+    profile. A failure that no rule matches counts."""

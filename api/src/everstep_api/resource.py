@@ -123,5 +123,8 @@ def unhashed_at(value: Any) -> Note:
 by_name = Distinct(key="name")
 """The list's entries are told apart by their `name`."""
 
+first_counts = Note("x-everstep-first-counts", value=True)
+"""The first entry that applies counts, so that where layers meet the upper layer's entries come first."""
+
 as_set = Distinct(key=None)
 """No value stands in the list twice."""

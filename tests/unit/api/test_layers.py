@@ -22,6 +22,10 @@ def _at(manifest: Manifest, path: str) -> Any:
     return value
 
 
+def _rule(name: str, action: str) -> Manifest:
+    return {"name": name, "onExitCodes": {"operator": "In", "values": [42]}, "action": action}
+
+
 LAYERS: dict[str, tuple[JobBuilder, Manifest, str, Any]] = {
     "a silent job takes the profile's value": (
         a_job(),
@@ -53,6 +57,12 @@ LAYERS: dict[str, tuple[JobBuilder, Manifest, str, Any]] = {
         {"workers": {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}},
         "workers.env",
         [ENV_A],
+    ),
+    "of rules of which the first counts, the job's come before the profile's": (
+        a_job().setting("spec.recovery.rules", [_rule("mine", "Ignore"), _rule("data", "Count")]),
+        {"recovery": {"rules": [_rule("data", "FailJob"), _rule("all", "FailJob")]}},
+        "recovery.rules",
+        [_rule("mine", "Ignore"), _rule("data", "Count"), _rule("all", "FailJob")],
     ),
     "a nameless list is replaced": (
         a_job().setting("spec.recipe.model.lora", {"targetModules": ["q_proj"]}),

@@ -9,6 +9,7 @@ from everstep_api.resolve import SpecError, resolve
 from tests.builders import JobBuilder, Manifest, a_job
 
 ENV_A = {"name": "A", "value": "job"}
+RULE = {"name": "data", "onExitCodes": {"operator": "In", "values": [42]}, "action": "FailJob"}
 
 
 def test_a_job_takes_the_profile_it_names_and_the_status_can_say_which() -> None:
@@ -123,6 +124,11 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
             "spec.workers.env[0] is 7; write a mapping",
             "spec.workers.env[1].value is 1; write text (put numbers and yes/no into quotes)",
         ),
+    ),
+    "a list in place of the name of a rule": (
+        a_job().setting("spec.recovery.rules", [{**RULE, "name": []}]),
+        {"recovery": {"rules": [RULE]}},
+        ("spec.recovery.rules[0].name is []; write text (put numbers and yes/no into quotes)",),
     ),
     "a number that is none, in a list": (
         a_job().setting("spec.recipe.optimizer.betas", [0.9, math.inf]),
