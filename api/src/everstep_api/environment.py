@@ -8,6 +8,10 @@ from everstep_api.resource import Resource, absent
 from everstep_api.rules import Rule, exactly_one_of, matches
 from everstep_api.values import Key, ObjectName
 
+OPERATOR_ENVIRONMENT = "EVERSTEP_"
+"""How the variables begin by which the operator speaks to its agents."""
+RESERVED_VARIABLE = f"%s begins with {OPERATOR_ENVIRONMENT}, which is reserved for the operator; use another name"
+
 
 class KeySelector(Resource):
     """One key of a Secret or ConfigMap in the job's namespace."""
@@ -55,9 +59,9 @@ class EnvironmentVariable(Resource):
             says="'%s' is no name of a variable; use letters, digits, '_', '-' and '.', not a digit first",
         ),
         Rule.of(
-            'self.startsWith("EVERSTEP_") == false',
-            holds=lambda name: not name.startswith("EVERSTEP_"),
-            says="%s begins with EVERSTEP_, which is how the operator talks to its agents; use another name",
+            f'!self.startsWith("{OPERATOR_ENVIRONMENT}")',
+            holds=lambda name: not name.startswith(OPERATOR_ENVIRONMENT),
+            says=RESERVED_VARIABLE,
             shows=[""],
         ),
     ]

@@ -94,7 +94,9 @@ class Model(Resource):
     `@` is resolved once, when the job first starts."""
     config: Annotated[ModelConfig | None, job_only, absent("source is given")] = None
     """A configuration of `transformers` with its model_type, for training from random weights, such as
-    `{model_type: llama, hidden_size: 256, num_hidden_layers: 4}`. The size of the vocabulary follows the tokenizer."""
+    `{model_type: llama, hidden_size: 256, num_hidden_layers: 4}`. The size of the vocabulary follows the tokenizer. A
+    null in it is a value, but plain `kubectl apply` drops nulls before the server sees them: use
+    `kubectl apply --server-side`."""
     tokenizer: Annotated[Tokenizer | None, derived("the one beside the model's weights; with config it is needed")] = (
         None
     )

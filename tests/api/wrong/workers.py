@@ -2,6 +2,9 @@
 
 from tests.api.wrong.case import GONE, Wrong, wrong
 
+A = {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}
+EVERSTEP_WORKER = {"name": "EVERSTEP_WORKER", "value": "0"}
+
 CASES: tuple[Wrong, ...] = (
     wrong(
         "no number of workers",
@@ -115,7 +118,7 @@ CASES: tuple[Wrong, ...] = (
         "a variable of the operator",
         {"spec.workers.env": [{"name": "EVERSTEP_JOB", "value": "x"}]},
         'spec.workers.env[0].name: Invalid value: "EVERSTEP_JOB": EVERSTEP_JOB begins with EVERSTEP_, '
-        "which is how the operator talks to its agents; use another name",
+        "which is reserved for the operator; use another name",
     ),
     wrong(
         "a variable that begins with a digit",
@@ -196,6 +199,24 @@ CASES: tuple[Wrong, ...] = (
         {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "resources": {"limits": {"cpu": 1}}}]}}},
         "spec.workers.template.spec.containers[0].resources: Invalid value: the container trainer sets "
         "resources; set spec.workers.resources instead",
+    ),
+    wrong(
+        "a variable of the operator in the template",
+        {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "env": [A, EVERSTEP_WORKER]}]}}},
+        "spec.workers.template.spec.containers[0].env: Invalid value: EVERSTEP_WORKER begins with EVERSTEP_, "
+        "which is reserved for the operator; use another name",
+    ),
+    wrong(
+        "a label of the operator in the template",
+        {"spec.workers.template": {"metadata": {"labels": {"team": "a", "everstep.dev/job-uid": "x"}}}},
+        "spec.workers.template.metadata.labels: Invalid value: the label everstep.dev/job-uid begins with "
+        "everstep.dev/, which is reserved for the operator; use another prefix",
+    ),
+    wrong(
+        "an annotation of the operator in the template",
+        {"spec.workers.template": {"metadata": {"annotations": {"everstep.dev/world": "3"}}}},
+        "spec.workers.template.metadata.annotations: Invalid value: the annotation everstep.dev/world begins "
+        "with everstep.dev/, which is reserved for the operator; use another prefix",
     ),
     wrong(
         "a container without a name",
