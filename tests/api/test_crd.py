@@ -24,7 +24,7 @@ EXPLAINED = {
     ),
     "tj.spec.recipe.optimizer.learningRate": ("Default: 2e-4 with lora, 2e-5 for full fine-tuning, 3e-4",),
     "tj.spec.recipe.precision": ("ENUM: bf16 fp32", "Default: bf16."),
-    "tj.status.world": ("Number of the world; it only grows.",),
+    "tj.status.world": ("Number of the world, up to 2147483647; it only grows.",),
 }
 
 

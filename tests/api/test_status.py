@@ -34,12 +34,23 @@ SMALLER_NUMBER = (
     "status.world.number: Forbidden: the number of the world cannot fall from 3 to 2; "
     "read the job again and decide anew"
 )
-OTHER_MEMBERS = "status.world.members: Forbidden: world 3 has its members for good; give other members the number 4"
+OTHER_MEMBERS = (
+    "status.world.members: Forbidden: world 3 keeps its members and their order; "
+    "form a world with a greater number for other members"
+)
 COMES_BACK = (
     "status.conditions: Forbidden: the job has ended as %s, which stays so; create a job of another name to train again"
 )
 LOST_STATUS = (
     "status: Forbidden: the status would be lost; write it with the job, or leave the status subresource alone"
+)
+WRONG_SIZE = (
+    "status.world.size: Invalid value: size is 3 but members has another number of entries; "
+    "write one entry for each worker of the world"
+)
+BEYOND_THE_LAST = (
+    "status.world.number: Invalid value: 9223372036854775807: world 9223372036854775807 is beyond the last one, "
+    "2147483647; create a job of another name to go on"
 )
 TWO_ENDS = "status.conditions: Invalid value: a job ends once, as Complete or as Failed; keep the first of the two"
 FRACTION = 'status.goodput.percent: Invalid value: "number": goodput.percent in body must be of type integer: "number"'
@@ -71,11 +82,32 @@ REFUSED: dict[str, tuple[Manifest, Any, str]] = {
         {**WORLD_3, "conditions": [_condition("Complete"), _condition("Failed")]},
         TWO_ENDS,
     ),
+    "a size that its members do not have": (
+        WORLD_3,
+        {"world": {**_world(4, "b", "c"), "size": 3}},
+        WRONG_SIZE,
+    ),
+    "a worker that is a member twice": (
+        WORLD_3,
+        {"world": {**_world(4, "b", "c"), "members": [{"worker": 0, "podUID": "b"}, {"worker": 0, "podUID": "c"}]}},
+        'status.world.members[1]: Duplicate value: {"worker":0}',
+    ),
+    "a number beyond the last world": (
+        WORLD_3,
+        {"world": _world(2**63 - 1, "a", "b")},
+        BEYOND_THE_LAST,
+    ),
+    "other members under the last number": (
+        {"world": _world(2**31 - 1, "a", "b")},
+        {"world": _world(2**31 - 1, "a", "c")},
+        OTHER_MEMBERS.replace("world 3", "world 2147483647"),
+    ),
     "a fraction where whole numbers are": (WORLD_3, {**WORLD_3, "goodput": {"percent": 97.5}}, FRACTION),
 }
 TAKEN = {
     "a greater world number with other members": (WORLD_3, {"world": _world(4, "b", "c")}),
     "the same world with more told about it": (WORLD_3, {**WORLD_3, "phase": "Running"}),
+    "the last world that there can be": (WORLD_3, {"world": _world(2**31 - 1, "b", "c")}),
     "a job that ends": (WORLD_3, {**WORLD_3, **COMPLETE}),
     "an ended job with less told about it": (COMPLETE, {"conditions": [_condition("Complete")]}),
 }

@@ -1,7 +1,9 @@
 """Finds one's way through the models: the fields by their names in a manifest, and the models behind them."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args
+from enum import Enum
+from types import UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -17,6 +19,12 @@ class Field(NamedTuple):
     info: FieldInfo
     model: type[Resource] | None
     """The model of the field's value, or of each entry when the value is a list."""
+
+    @property
+    def words(self) -> set[str] | None:
+        """The words that the value is one of, if they are a closed set."""
+        closed = [words for kind in _kinds(self.info.annotation) if (words := _words(kind)) is not None]
+        return set().union(*closed) if closed else None
 
     def has(self, note: object) -> bool:
         """Whether the field carries this metadata."""
@@ -49,6 +57,19 @@ def dotted(path: Path) -> str:
     """The path as people write it: `recipe.data.train[0].source`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, else the type itself."""
+    return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+
+
+def _words(kind: Any) -> set[str] | None:
+    if get_origin(kind) is Literal:
+        return set(get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {word.value for word in kind}
+    return None
 
 
 def _model_in(annotation: Any) -> type[Resource] | None:

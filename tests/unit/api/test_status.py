@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from everstep_api import sentences
 from everstep_api.conditions import MEANINGS, ConditionType, Reason, Statement
+from everstep_api.job import TrainingJob
 from everstep_api.progress import Figure, Progress
 from everstep_api.reading import Unreadable, read
-from everstep_api.status import Condition, TrainingJobStatus, stated
+from everstep_api.status import Condition, TrainingJobStatus, World, stated
+from tests.builders import Manifest, a_job
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=60)
@@ -111,8 +113,74 @@ def test_a_status_is_read_as_it_is_written() -> None:
     assert read(TrainingJobStatus, written) == status
 
 
-def test_what_a_newer_operator_wrote_is_passed_over() -> None:
-    assert read(TrainingJobStatus, {"phase": "Running", "weather": "fine"}) == TrainingJobStatus(phase="Running")
+def _condition(kind: str, status: str = "True") -> Manifest:
+    time = NOW.isoformat()
+    return {"type": kind, "status": status, "lastTransitionTime": time, "reason": "Test", "message": "It is so."}
+
+
+WORLD = {
+    "number": 3,
+    "size": 2,
+    "startTime": NOW.isoformat(),
+    "members": [{"worker": 0, "podUID": "a"}, {"worker": 1, "podUID": "b"}],
+}
+NEWER: dict[str, tuple[Manifest, Manifest]] = {
+    "a field": ({"weather": "fine", "world": {**WORLD, "zone": "a"}}, {"world": WORLD}),
+    "a phase": ({"phase": "Queued", "reason": "NoQuota"}, {"reason": "NoQuota"}),
+    "a condition": (
+        {"conditions": [_condition("QuotaReserved"), _condition("Complete")]},
+        {"conditions": [_condition("Complete")]},
+    ),
+    "the tier from which a world resumed": (
+        {"world": {**WORLD, "resumedFrom": {"step": 7, "tier": "Peer"}}},
+        {"world": WORLD},
+    ),
+    "a field in an entry of a list": (
+        {"conditions": [{**_condition("Complete"), "severity": "Info"}]},
+        {"conditions": [_condition("Complete")]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("newer", "known"), NEWER.values(), ids=NEWER.keys())
+def test_what_a_newer_operator_wrote_is_passed_over(newer: Manifest, known: Manifest) -> None:
+    assert read(TrainingJobStatus, newer) == read(TrainingJobStatus, known)
+    job = {**a_job().manifest, "status": newer}
+    assert read(TrainingJob, job).status == read(TrainingJobStatus, known)
+
+
+def test_what_nobody_knows_in_a_spec_is_refused_all_the_same() -> None:
+    job = {**a_job().setting("spec.weather", "fine").manifest, "status": {"weather": "fine"}}
+    with pytest.raises(Unreadable) as refused:
+        read(TrainingJob, job)
+    assert [path for path, _ in refused.value.problems] == [("spec", "weather")]
+
+
+@pytest.mark.parametrize("unknown", [{"phase": "Queued"}, {"weather": "fine"}], ids=["a word", "a field"])
+def test_what_nobody_knows_is_never_written(unknown: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingJobStatus(**unknown)
+
+
+WRONG_WORLDS: dict[str, tuple[Manifest, str]] = {
+    "a size that the members do not have": ({"size": 3}, "size is 3 but members has another number of entries"),
+    "a worker twice": (
+        {"members": [{"worker": 0, "podUID": "a"}, {"worker": 0, "podUID": "b"}]},
+        "0 stands in the list twice; keep one of the two",
+    ),
+    "a pod twice": (
+        {"members": [{"worker": 0, "podUID": "a"}, {"worker": 1, "podUID": "a"}]},
+        "a stands in the list twice; keep one of the two",
+    ),
+    "a number beyond the last": ({"number": 2**31}, "world 2147483648 is beyond the last one, 2147483647"),
+}
+
+
+@pytest.mark.parametrize(("change", "sentence"), WRONG_WORLDS.values(), ids=WRONG_WORLDS.keys())
+def test_a_world_is_what_its_members_make_it(change: Manifest, sentence: str) -> None:
+    assert read(World, WORLD).size == 2
+    with pytest.raises(Unreadable, match=sentence):
+        read(World, {**WORLD, **change})
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, 1.5])
