@@ -23,6 +23,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "TrainingJob"
 PLURAL = "trainingjobs"
 DEFAULT_CONTROLLER = f"{GROUP}/operator"
+NEVER_CHANGING = {("recipe",), ("storage",), ("profile",), ("managedBy",)}
+"""Paths in the spec of what makes the job itself; with another value it would be another job."""
 LONGEST_NAME = 42
 """A pod is called {job}-{index}-{5 hex digits}, and a label value holds 63 characters: 42 leave room for the objects to
 come."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from everstep_api.conditions import Reason, Statement
+from everstep_api.origin import Mistake
 
 SAME_FAILURES = 3
 """The same failure at the same step so many times is the program's fault: chance does not aim."""
@@ -14,9 +15,16 @@ def spec_resolved(profile: str | None) -> Statement:
     return Statement(reason=Reason.SPEC_RESOLVED, message=f"The spec is complete, {taken}.")
 
 
-def spec_invalid(problems: Sequence[str]) -> Statement:
-    """The job cannot have pods; all that is wrong at once."""
-    return Statement(reason=Reason.SPEC_INVALID, message="\n".join(f"{problem}." for problem in problems))
+def spec_invalid(mistakes: Sequence[Mistake]) -> Statement:
+    """The job cannot have pods; all that is wrong at once.
+
+    The job exists, so what never changes in it cannot be mended: only a new job can have it right.
+    """
+    lines = (
+        f"{mistake.sentence}, then delete the job and apply it anew." if mistake.is_lasting else f"{mistake.sentence}."
+        for mistake in mistakes
+    )
+    return Statement(reason=Reason.SPEC_INVALID, message="\n".join(lines))
 
 
 def pod_refused(sentence: str) -> Statement:

@@ -6,9 +6,11 @@ import math
 import pytest
 
 from everstep_api.resolve import SpecError, resolve
+from everstep_api.sentences import spec_invalid
 from tests.builders import JobBuilder, Manifest, a_job
 
 ENV_A = {"name": "A", "value": "job"}
+TEXT = [{"source": "s3://team/data/text.jsonl", "format": "text"}]
 RULE = {"name": "data", "onExitCodes": {"operator": "In", "values": [42]}, "action": "FailJob"}
 
 
@@ -42,12 +44,12 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
     "a profile that is not there": (
         a_job().setting("spec.profile", "h100"),
         {},
-        ("spec.profile is h100, which is no profile here; use default, or remove the line",),
+        ("spec.profile is h100, but there is no such profile; use default, or remove the line",),
     ),
     "any profile where there is none": (
         a_job().setting("spec.profile", "h100"),
         None,
-        ("spec.profile is h100, which is no profile here; there are no profiles; remove the line",),
+        ("spec.profile is h100, but there is no such profile; remove the line",),
     ),
     "a mistake in the profile is the profile's": (
         a_job(),
@@ -165,3 +167,28 @@ def test_a_refusal_names_the_file_the_value_and_the_remedy(
     with pytest.raises(SpecError) as refused:
         resolve(job.spec, profiles)
     assert refused.value.problems == sentences
+
+
+LASTING: dict[str, tuple[JobBuilder, Manifest, bool]] = {
+    "in the recipe": (
+        a_job().setting("spec.recipe.data.lossOn", "assistant").setting("spec.recipe.data.train", TEXT),
+        {},
+        True,
+    ),
+    "in the name of the profile": (a_job().setting("spec.profile", "h100"), {}, True),
+    "in the recipe of the profile": (a_job(), {"recipe": {"model": {"lora": {"rank": 0}}}}, False),
+    "in what the job may change": (a_job().setting("spec.output.weights", "adapter"), {}, False),
+}
+
+
+@pytest.mark.parametrize(("job", "profile", "lasting"), LASTING.values(), ids=LASTING.keys())
+def test_a_mistake_in_what_never_changes_asks_for_a_new_job(
+    job: JobBuilder, profile: Manifest, *, lasting: bool
+) -> None:
+    """`resolve` finds it when the job exists already, and then no edit of the job can mend it."""
+    with pytest.raises(SpecError) as refused:
+        resolve(job.spec, {"default": profile})
+    said = spec_invalid(refused.value.mistakes).message
+    assert len(refused.value.mistakes) == 1
+    assert said.endswith("then delete the job and apply it anew.") == lasting
+    assert "delete" not in str(refused.value)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from everstep_api import sentences
 from everstep_api.conditions import MEANINGS, ConditionType, Reason, Statement
 from everstep_api.job import TrainingJob
+from everstep_api.origin import Mistake
 from everstep_api.progress import Figure, Progress
 from everstep_api.reading import Unreadable, read
 from everstep_api.status import Condition, TrainingJobStatus, World, stated
@@ -21,7 +22,10 @@ LATER = NOW + timedelta(seconds=60)
 SAID: dict[str, tuple[Statement, str]] = {
     "resolved with a profile": (sentences.spec_resolved("h100"), "The spec is complete, with the profile h100."),
     "resolved without one": (sentences.spec_resolved(None), "The spec is complete, without a profile."),
-    "an invalid spec": (sentences.spec_invalid(["a is 1; use 2", "b is 3; use 4"]), "a is 1; use 2.\nb is 3; use 4."),
+    "an invalid spec": (
+        sentences.spec_invalid([Mistake(sentence="a is 1; use 2"), Mistake(sentence="b is 3; use 4", is_lasting=True)]),
+        "a is 1; use 2.\nb is 3; use 4, then delete the job and apply it anew.",
+    ),
     "refused pods": (sentences.pod_refused("no quota."), "The API server refuses the pods of this job: no quota."),
     "all scheduled": (sentences.all_scheduled(4), "4 of 4 workers scheduled."),
     "waiting for all": (
