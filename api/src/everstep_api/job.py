@@ -12,7 +12,7 @@ from everstep_api.addresses import StoreAddress
 from everstep_api.recipe import Recipe
 from everstep_api.recovery import Checkpoint, Recovery
 from everstep_api.resource import Resource, absent, by_name, derived, job_only
-from everstep_api.rules import Rule, Transition, matches, unchanged
+from everstep_api.rules import Rule, Transition, formatted, matches, quoted, unchanged
 from everstep_api.status import TrainingJobStatus
 from everstep_api.values import Name, ObjectName, Seconds
 from everstep_api.workers import Workers
@@ -131,7 +131,8 @@ class TrainingJobSpec(Resource):
     """Which pods are deleted at the end: those that still run, all, or none."""
 
 
-_SUSPENDED = "(oldSelf.spec.?suspend.orValue(false) && oldSelf.?status.?workers.?active.orValue(0) == 0)"
+_WAS_SUSPENDED = "oldSelf.spec.?suspend.orValue(false)"
+_ACTIVE = "oldSelf.?status.?workers.?active.orValue(0)"
 _COUNTS = {"replicas", "minReplicas"}
 
 
@@ -141,11 +142,18 @@ def _only_while_suspended(path: str) -> Transition:
     The change may come with `suspend: false` in one write, so that a corrected file can simply be applied.
     """
     parent, _, field = f".spec.{path}".rpartition(".")
-    return Transition.of(
-        f"{unchanged(parent, field)} || {_SUSPENDED}",
-        says=f"{path} changes only while the job is suspended: set suspend to true, wait until no worker is active"
-        " (now %d), then change it",
-        shows=["oldSelf.?status.?workers.?active.orValue(0)"],
+    running = quoted(
+        f"{path} changes only while the job is suspended, so nothing was applied; apply suspend: true alone, "
+        "wait until no worker is active, then apply the rest"
+    )
+    stopping = formatted(
+        f"{path} changes only when no worker is active but %d still are, so nothing was applied; "
+        "wait until status.workers.active is 0, then apply it again",
+        [_ACTIVE],
+    )
+    return Transition(
+        cel=f"{unchanged(parent, field)} || ({_WAS_SUSPENDED} && {_ACTIVE} == 0)",
+        sentence_cel=f"{_WAS_SUSPENDED} ? {stopping} : {running}",
         at=f"{parent}.{field}",
     )
 
