@@ -42,7 +42,7 @@ def test_our_loader_reads_the_traps_of_yaml_as_kubectl_does(kubectl: Kubectl) ->
     assert not differences(theirs, {**ours, "metadata": theirs["metadata"]})
 
 
-@pytest.mark.parametrize("quantity", [0, "0.5", ".5", "1.", "+1", "500m", "1.5Gi", "1E", "1e3", "1E-2", "3n"])
+@pytest.mark.parametrize("quantity", [0, "0.5", ".5", "1.", "+1", "500m", "1.5Gi", "1E", "1e3", "1E-2", "3n", "1" * 32])
 def test_a_quantity_of_kubernetes_is_one_here_too(jobs: Jobs, quantity: int | str) -> None:
     job = a_job().setting("spec.workers.resources.limits", {"cpu": quantity})
     assert jobs.try_to_create(job.manifest)["spec"] == job.spec

@@ -77,8 +77,8 @@ class Batch(Resource):
     ] = None
     """Rows in a step, over all workers."""
     micro_size: Annotated[int | Literal["auto"], auto_or("rows")] = "auto"
-    """Rows that one rank computes at a time, or `auto` for as many as fit into its memory while each rank of
-    spec.workers.replicas has some."""
+    """Rows that one rank computes at a time. Write a whole number, or `auto` for as many as fit into its memory while
+    each rank of spec.workers.replicas has some."""
 
 
 class Duration(Resource):

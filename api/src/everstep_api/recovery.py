@@ -23,7 +23,8 @@ class Snapshots(Resource):
     copies: Annotated[int, Field(ge=0, le=3)] = 1
     """Other nodes that hold a copy of each worker's snapshot; 0: the own node only, which does not outlive its loss."""
     every_steps: Annotated[int | Literal["auto"], auto_or("steps")] = "auto"
-    """Steps from one snapshot to the next, or `auto` for as often as costs less than 1 % of the time."""
+    """Steps from one snapshot to the next. Write a whole number, or `auto` for as often as costs less than 1 % of the
+    time."""
 
 
 class Checkpoint(Resource):

@@ -148,6 +148,6 @@ def _one_type(schema: Schema, definitions: Schema) -> Schema:
         validations = [*only.get("x-kubernetes-validations", []), *rest.get("x-kubernetes-validations", [])]
         return {**only, **rest, **({"x-kubernetes-validations": validations} if validations else {})}
     if [branch["type"] for branch in branches] == ["integer", "string"]:
-        longest = max(LONGEST_WORD, branches[1].get("maxLength", 0))
+        longest = branches[1].get("maxLength", LONGEST_WORD)
         return {**rest, "x-kubernetes-int-or-string": True, "maxLength": longest}
     raise SchemaError(f"a structural schema has one type a field; this one has {schema['anyOf']}")

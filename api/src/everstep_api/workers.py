@@ -20,10 +20,10 @@ class Resources(Resource):
     """What one worker may use."""
 
     limits: Annotated[Quantities, absent("no limit")] = Field(default_factory=dict)
-    """Upper bounds by resource, for example `nvidia.com/gpu: 8` and `memory: 64Gi`; half a CPU is `500m` or `"0.5"`, in
-    quotes. Memory counts /dev/shm."""
+    """Upper bounds by resource, such as `nvidia.com/gpu: 8` and `memory: 64Gi`. Write each as a whole number or as
+    text, a fraction as text only: half a CPU is `500m` or `"0.5"` in quotes. Memory counts /dev/shm."""
     requests: Annotated[Quantities, derived("the limits")] = Field(default_factory=dict)
-    """What the scheduler sets aside, by resource."""
+    """What the scheduler sets aside, by resource; each a whole number or text, as in limits."""
 
 
 class EmptyDirectory(Resource):
@@ -32,7 +32,7 @@ class EmptyDirectory(Resource):
     medium: Annotated[Literal["Memory"] | None, absent("the node's disk")] = None
     """`Memory` keeps the folder in the pod's memory."""
     size_limit: Annotated[Quantity | None, absent("no limit")] = None
-    """Most bytes that the folder may hold, such as `200Gi`."""
+    """Most bytes that the folder may hold: text with a unit, such as `200Gi`, or a whole number."""
 
 
 class Claim(Resource):
@@ -91,7 +91,7 @@ class Workers(Resource):
     resources: Resources = Resources()
     """What each worker may use: limits and requests as in a container."""
     processes_per_worker: Annotated[int | Literal["auto"], auto_or("processes")] = "auto"
-    """Ranks in each worker: a whole number, or `auto` for one per device that the worker sees, or 1 without devices."""
+    """Ranks in each worker. Write a whole number, or `auto` for one per device that the worker sees (1 without any)."""
     env: Annotated[tuple[EnvironmentVariable, ...], Field(max_length=128), by_name, absent("none")] = ()
     """Environment variables of the ranks, by name."""
     cache: Cache = Cache(empty_dir=EmptyDirectory())

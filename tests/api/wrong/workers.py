@@ -73,20 +73,31 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a unit that Kubernetes does not know",
         {"spec.workers.resources": {"limits": {"memory": "64GiB"}}},
-        "spec.workers.resources.limits[memory]: Invalid value: \"64GiB\": '64GiB' is no quantity; write a "
+        "spec.workers.resources.limits[memory]: Invalid value: \"64GiB\": '64GiB' is not a quantity; write a "
         "number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
     ),
     wrong(
         "a negative limit",
         {"spec.workers.resources": {"limits": {"cpu": -1}}},
-        "spec.workers.resources.limits[cpu]: Invalid value: -1: '-1' is no quantity; write a number of 0 "
+        "spec.workers.resources.limits[cpu]: Invalid value: -1: '-1' is not a quantity; write a number of 0 "
         "or more with or without a unit, such as 8, 500m or 64Gi",
     ),
     wrong(
         "a negative limit with a unit",
         {"spec.workers.resources": {"limits": {"memory": "-1Gi"}}},
-        "spec.workers.resources.limits[memory]: Invalid value: \"-1Gi\": '-1Gi' is no quantity; write a "
+        "spec.workers.resources.limits[memory]: Invalid value: \"-1Gi\": '-1Gi' is not a quantity; write a "
         "number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
+    ),
+    wrong(
+        "half a CPU as a number",
+        {"spec.workers.resources": {"limits": {"cpu": 0.5}}},
+        'spec.workers.resources.limits.cpu: Invalid value: "number": spec.workers.resources.limits.cpu in '
+        'body must be of type integer,string: "number"',
+    ),
+    wrong(
+        "a quantity of 33 digits",
+        {"spec.workers.resources": {"limits": {"cpu": "1" * 33}}},
+        "spec.workers.resources.limits.cpu: Too long: may not be more than 32 bytes",
     ),
     wrong(
         "resources without limits",
@@ -173,7 +184,7 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a cache of an unknown size",
         {"spec.workers.cache": {"emptyDir": {"sizeLimit": "much"}}},
-        "spec.workers.cache.emptyDir.sizeLimit: Invalid value: \"much\": 'much' is no quantity; write a "
+        "spec.workers.cache.emptyDir.sizeLimit: Invalid value: \"much\": 'much' is not a quantity; write a "
         "number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
     ),
     wrong(

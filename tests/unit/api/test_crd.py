@@ -72,6 +72,14 @@ def test_each_description_names_the_default_that_resolve_takes() -> None:
         assert f"Default: {text}." in described[path], path
 
 
+def test_what_kubectl_explain_shows_as_an_object_says_what_to_write() -> None:
+    """kubectl knows no type for a number or a text, and calls it an object."""
+    twofold = {path: field for path, field, _ in SPEC_FIELDS if "x-kubernetes-int-or-string" in field}
+    assert len(twofold) >= 4
+    silent = [path for path, field in twofold.items() if "a whole number" not in field["description"].lower()]
+    assert silent == []
+
+
 def _required_of_each_job(schema: dict[str, Any], path: str = "") -> Iterator[str]:
     """The innermost fields that no job can leave out."""
     required = [f"{path}.{name}".removeprefix(".") for name in schema.get("required", [])]
