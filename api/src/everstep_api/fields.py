@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from enum import Enum
 from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -19,6 +19,11 @@ class Field(NamedTuple):
     info: FieldInfo
     model: type[Resource] | None
     """The model of the field's value, or of each entry when the value is a list."""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list."""
+        return any(get_origin(kind) is tuple for kind in _kinds(self.info.annotation))
 
     @property
     def words(self) -> set[str] | None:
@@ -61,7 +66,11 @@ def dotted(path: Path) -> str:
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
     """The types of a union, else the type itself."""
-    return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in {Union, UnionType}:
+        return (annotation,)
+    return tuple(kind for member in get_args(annotation) for kind in _kinds(member))
 
 
 def _words(kind: Any) -> set[str] | None:

@@ -79,7 +79,7 @@ def _defaults(model: type[Resource], prefix: str) -> list[tuple[str, Any]]:
             continue
         if isinstance(default, Resource) and field.model.one_of:
             found.append((path, default.manifest()))
-        found.extend(_defaults(field.model, f"{path}{'[]' if _is_list(field.info.annotation) else ''}."))
+        found.extend(_defaults(field.model, f"{path}{'[]' if field.is_list else ''}."))
     return found
 
 
@@ -105,7 +105,3 @@ def _complete(manifest: Manifest, model: type[Resource], prefix: str, defaults: 
             for entry in value:
                 if isinstance(entry, dict):
                     _complete(entry, field.model, f"{path}[].", defaults)
-
-
-def _is_list(annotation: Any) -> bool:
-    return "tuple[" in str(annotation)

@@ -83,15 +83,11 @@ class _Reader:
             return None
         self._open.append(node)
         try:
-            match node:
-                case yaml.MappingNode():
-                    return self._mapping(node)
-                case yaml.SequenceNode():
-                    return [self.value(item) for item in node.value]
-                case yaml.ScalarNode():
-                    return self._scalar(node)
-                case _:
-                    raise AssertionError(f"PyYAML has a new kind of node, {type(node).__name__}")
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item) for item in node.value]
+            return self._scalar(node)
         finally:
             self._open.pop()
 
@@ -129,7 +125,7 @@ class _Reader:
                 self._refuse(node, "this key is no text; put it into quotes")
                 return ""
 
-    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+    def _scalar(self, node: yaml.Node) -> Scalar:
         if node.tag in {f"{_TAG}str", f"{_TAG}timestamp"}:
             return str(node.value)
         value = plain_scalar(node.value)

@@ -67,6 +67,11 @@ def test_quoted_words_are_text() -> None:
     assert read_manifests("a: '1e5'\nb: \"yes\"\nc: ''\n") == [{"a": "1e5", "b": "yes", "c": ""}]
 
 
+def test_a_tag_that_says_what_the_value_is_changes_nothing() -> None:
+    text = "a: !!bool yes\nb: !!int 5\nc: !!float 0.5\nd: !!null ~\ne: !!str 5\n"
+    assert read_manifests(text) == [{"a": True, "b": 5, "c": 0.5, "d": None, "e": "5"}]
+
+
 def test_several_documents_are_several_manifests_and_empty_ones_none() -> None:
     assert read_manifests("---\na: 1\n---\n# nothing\n---\nb: 2\n") == [{"a": 1}, {"b": 2}]
     assert read_manifests("") == []
