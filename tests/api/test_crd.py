@@ -13,13 +13,13 @@ LARGEST_ANNOTATION = 262_144
 EXPLAINED = {
     "tj.spec.workers": (
         "replicas\t<integer> -required-",
-        "Workers that the job wants, 1 to 2048; `kubectl scale` changes it",
+        "Number of workers wanted, 1 to 2048. `kubectl scale` changes it, even while the job runs.",
         "Default: the value of replicas, so that all must be there.",
         "Default: {emptyDir: {}}.",
     ),
     "tj.spec.recovery.maxRestarts": (
         "maxRestarts <integer>",
-        "restartWindowSeconds; one more fails the job",
+        "restartWindowSeconds; one more fails it",
         "Default: 10.",
     ),
     "tj.spec.recipe.optimizer.learningRate": ("Default: 2e-4 with lora, 2e-5 for full fine-tuning, 3e-4",),

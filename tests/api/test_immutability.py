@@ -28,8 +28,8 @@ OTHER_RECIPE = (
     "or apply it under another name"
 )
 OTHER_STORAGE = (
-    "spec.storage: Forbidden: storage.uri is s3://team/runs and cannot become s3://other/runs; "
-    "apply the job under another name to keep it elsewhere"
+    "spec.storage: Forbidden: storage.uri is s3://team/runs and cannot become s3://other/runs; apply the "
+    "job under another name to store its work elsewhere"
 )
 OTHER_NAME = "spec.%s: Forbidden: %s is %s and cannot become %s; delete the job and apply it anew"
 

@@ -27,32 +27,32 @@ COMPLETE = {"conditions": [_condition("Running", "False"), _condition("Complete"
 FAILED = {"conditions": [_condition("Failed")]}
 
 LOST_WORLD = (
-    "status.world: Forbidden: the status would lose world 3, by which the next one counts; "
-    "read the job again and write all of it"
+    "status.world: Forbidden: the status would lose world 3, which numbers the next one; read the job "
+    "again and write all of it"
 )
 SMALLER_NUMBER = (
-    "status.world.number: Forbidden: the number of the world cannot fall from 3 to 2; "
-    "read the job again and decide anew"
+    "status.world.number: Forbidden: world.number cannot fall from 3 to 2; read the job again and decide anew"
 )
 OTHER_MEMBERS = (
     "status.world.members: Forbidden: world 3 keeps its members and their order; "
     "form a world with a greater number for other members"
 )
 COMES_BACK = (
-    "status.conditions: Forbidden: the job has ended as %s, which stays so; create a job of another name to train again"
+    "status.conditions: Forbidden: the job has ended as %s, which is final; create a job with another "
+    "name to train again"
 )
 LOST_STATUS = (
     "status: Forbidden: the status would be lost; write it with the job, or leave the status subresource alone"
 )
-WRONG_SIZE = (
-    "status.world.size: Invalid value: size is 3 but members has another number of entries; "
-    "write one entry for each worker of the world"
-)
+WRONG_SIZE = "status.world.size: Invalid value: size is 3 but there are 2 members; write the number of members as size"
 BEYOND_THE_LAST = (
-    "status.world.number: Invalid value: 9223372036854775807: world 9223372036854775807 is beyond the last one, "
-    "2147483647; create a job of another name to go on"
+    "status.world.number: Invalid value: 9223372036854775807: world 9223372036854775807 is beyond the "
+    "last one, 2147483647; create a job with another name to go on"
 )
-TWO_ENDS = "status.conditions: Invalid value: a job ends once, as Complete or as Failed; keep the first of the two"
+TWO_ENDS = (
+    "status.conditions: Invalid value: conditions has both Complete and Failed, but a job ends once; "
+    "keep the first of the two"
+)
 FRACTION = 'status.goodput.percent: Invalid value: "number": goodput.percent in body must be of type integer: "number"'
 
 REFUSED: dict[str, tuple[Manifest, Any, str]] = {

@@ -21,7 +21,7 @@ class KeySelector(Resource):
     key: Key
     """The key in it."""
     optional: bool = False
-    """Whether the worker starts without the variable when the object or the key is missing."""
+    """Whether a worker starts without the variable if the object or the key is missing."""
 
 
 class FieldSelector(Resource):
@@ -56,7 +56,7 @@ class EnvironmentVariable(Resource):
         Field(max_length=256),
         matches(
             "[-._a-zA-Z][-._a-zA-Z0-9]*",
-            says="'%s' is no name of a variable; use letters, digits, '_', '-' and '.', not a digit first",
+            says="'%s' is not a valid variable name; use letters, digits, '_', '-' and '.', but no digit first",
         ),
         Rule.of(
             f'!self.startsWith("{OPERATOR_ENVIRONMENT}")',

@@ -83,7 +83,7 @@ class Distinct:
         keys = [key for key in (self.key, self.also) if key is not None]
         columns = [[getattr(entry, key) for entry in entries] for key in keys] or [list(entries)]
         twins = [value for column in columns for value, count in Counter(column).items() if count > 1]
-        raise_sentences([("", f"{value} stands in the list twice; keep one of the two") for value in twins])
+        raise_sentences([("", f"{value} is in the list twice; keep one of the two") for value in twins])
         return entries
 
 

@@ -124,13 +124,13 @@ def recipe_refused(sentence: str) -> Statement:
 
 def deadline_exceeded(limit_s: int, *, step: int) -> Statement:
     """The job took too long."""
-    message = f"activeDeadlineSeconds of {limit_s:,} went by; the job had reached step {step:,}."
+    message = f"The job did not end within activeDeadlineSeconds ({limit_s:,}); it had reached step {step:,}."
     return Statement(reason=Reason.DEADLINE_EXCEEDED, message=message)
 
 
 def startup_deadline_exceeded(limit_s: int, *, stage: str) -> Statement:
     """The job took too long to its first step; `stage` is what it was doing."""
-    message = f"startupDeadlineSeconds of {limit_s:,} went by without a step; at the end: {stage}"
+    message = f"The job made no step within startupDeadlineSeconds ({limit_s:,}); at the end: {stage}"
     return Statement(reason=Reason.STARTUP_DEADLINE_EXCEEDED, message=message)
 
 

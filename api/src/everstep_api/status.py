@@ -15,7 +15,7 @@ from everstep_api.conditions import ConditionStatus, ConditionType, Statement
 from everstep_api.history import AvoidedNode, Goodput, Recoveries
 from everstep_api.progress import Checkpoints, EvaluationHistory, Progress, Result
 from everstep_api.resource import Distinct, by_name
-from everstep_api.rules import Rule, Transition
+from everstep_api.rules import Rule, Transition, formatted
 from everstep_api.status_part import Number, PascalCase, Sentence, StatusPart, Word, WorldNumber
 from everstep_api.workers import MOST_WORKERS
 
@@ -90,6 +90,9 @@ class ResumePoint(StatusPart):
     """Where the state came from: the workers' memory or the storage."""
 
 
+WRONG_SIZE = "size is %d but there are %d members; write the number of members as size"
+
+
 def _same_members(field: str) -> str:
     """A CEL expression: these values are the same in the same order, which `==` does not ask of lists with a key."""
     return f"self.members.map(m, m.{field}) == oldSelf.members.map(m, m.{field})"
@@ -99,18 +102,19 @@ class World(StatusPart):
     """The workers that train together, under one number; it never changes, it is replaced."""
 
     guards = (
-        Rule.of(
-            "self.size == size(self.members)",
-            holds=lambda world: world.size == len(world.members),
-            says="size is %d but members has another number of entries; write one entry for each worker of the world",
-            shows=["size"],
+        Rule(
+            cel="self.size == size(self.members)",
+            sentence_cel=formatted(WRONG_SIZE, ["self.size", "size(self.members)"]),
+            check=lambda world: (
+                None if world.size == len(world.members) else WRONG_SIZE % (world.size, len(world.members))
+            ),
             at=".size",
         ),
     )
     transitions = (
         Transition.of(
             "self.number >= oldSelf.number",
-            says="the number of the world cannot fall from %d to %d; read the job again and decide anew",
+            says="world.number cannot fall from %d to %d; read the job again and decide anew",
             shows=["oldSelf.number", "self.number"],
             at=".number",
         ),
@@ -145,21 +149,21 @@ class TrainingJobStatus(StatusPart):
         Rule.of(
             f"!has(self.conditions) || self.conditions.{_ENDED}.size() <= 1",
             holds=lambda status: len(status.endings) <= 1,
-            says="a job ends once, as Complete or as Failed; keep the first of the two",
+            says="conditions has both Complete and Failed, but a job ends once; keep the first of the two",
             at=".conditions",
         ),
     )
     transitions = (
         Transition.of(
             "!has(oldSelf.world) || has(self.world)",
-            says="the status would lose world %d, by which the next one counts; read the job again and write all of it",
+            says="the status would lose world %d, which numbers the next one; read the job again and write all of it",
             shows=["oldSelf.world.number"],
             at=".world",
         ),
         Transition.of(
             f"!has(oldSelf.conditions) || oldSelf.conditions.{_ENDED}.all(c, has(self.conditions) && "
             'self.conditions.exists(d, d.type == c.type && d.status == "True"))',
-            says="the job has ended as %s, which stays so; create a job of another name to train again",
+            says="the job has ended as %s, which is final; create a job with another name to train again",
             shows=[f"oldSelf.conditions.{_ENDED}[0].type"],
             at=".conditions",
         ),

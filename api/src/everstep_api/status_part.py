@@ -21,7 +21,7 @@ WorldNumber = Annotated[
     Rule.of(
         f"self <= {MOST_WORLDS}",
         holds=lambda number: number <= MOST_WORLDS,
-        says=f"world %d is beyond the last one, {MOST_WORLDS}; create a job of another name to go on",
+        says=f"world %d is beyond the last one, {MOST_WORLDS}; create a job with another name to go on",
         shows=[""],
     ),
 ]

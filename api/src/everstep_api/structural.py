@@ -108,7 +108,7 @@ def _absence(schema: Schema, definitions: Schema, *, required: bool) -> str:
     if default is None:
         return ""
     if isinstance(default, dict) and not _is_choice(default, schema, definitions):
-        return "Default: those of its fields."
+        return "Absent: each of its fields has its own default."
     return f"Default: {_flow(default)}."
 
 

@@ -65,8 +65,8 @@ class TemplateContainer(Resource):
     model_config = ConfigDict(extra="allow")
     guards = (
         _set_elsewhere("image", "set spec.workers.image instead"),
-        _set_elsewhere("command", "remove it: a recipe is run by Everstep's agent"),
-        _set_elsewhere("args", "remove it: a recipe is run by Everstep's agent"),
+        _set_elsewhere("command", "remove it, because Everstep's agent runs the recipe"),
+        _set_elsewhere("args", "remove it, because Everstep's agent runs the recipe"),
         _set_elsewhere("resources", "set spec.workers.resources instead"),
         _no_variable_of_ours,
     )
@@ -106,9 +106,10 @@ class TemplateMetadata(Resource):
 
 
 class Template(Resource):
-    """What else the pods shall have, in the words of a pod template."""
+    """Whatever else the pods are to have, as in a pod template of Kubernetes."""
 
     metadata: TemplateMetadata = TemplateMetadata()
     """Labels and annotations of the pods."""
     spec: TemplatePodSpec = TemplatePodSpec()
-    """Fields of the pods' spec: nodeSelector, tolerations, volumes and all others. What it leaves open is ours."""
+    """Fields of the pods' spec: nodeSelector, tolerations, volumes and all others. The operator sets what is left
+    open."""

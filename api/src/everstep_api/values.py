@@ -12,7 +12,7 @@ Name = Annotated[
     Field(max_length=63),
     matches(
         "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-        says="'%s' is no name; use small letters, digits and '-', with a letter or digit at both ends",
+        says="'%s' is not a valid name; use lowercase letters, digits and '-', with a letter or digit at both ends",
     ),
 ]
 Count = Annotated[int, Field(ge=1)]
@@ -27,7 +27,7 @@ def auto_or(noun: str) -> Rule:
     return Rule.of(
         'type(self) == int ? self >= 1 : self == "auto"',
         holds=lambda value: value == "auto" or (type(value) is int and value >= 1),
-        says=f"'%s' is no number of {noun}; write auto, or a whole number of 1 or more",
+        says=f"'%s' is not a valid number of {noun}; write auto, or a whole number of 1 or more",
         shows=[""],
         untyped=True,
     )

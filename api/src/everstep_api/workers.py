@@ -48,13 +48,13 @@ class HostDirectory(Resource):
     path: Annotated[
         str,
         Field(max_length=1024),
-        matches("/.*", says="'%s' is no absolute path; begin it with /"),
+        matches("/.*", says="'%s' is not an absolute path; begin it with /"),
     ]
     """Absolute path on the node; made when it is missing."""
 
 
 class Cache(Resource):
-    """Where a worker keeps what it can fetch again: weights, token stores, compiled kernels. Exactly one kind."""
+    """Where a worker keeps what it can fetch or compute again. Exactly one kind."""
 
     one_of = ("emptyDir", "persistentVolumeClaim", "hostPath")
     guards = (exactly_one_of(*one_of),)
@@ -81,9 +81,9 @@ class Workers(Resource):
     )
 
     replicas: Annotated[WorkerCount, job_only]
-    """Workers that the job wants, 1 to 2048; `kubectl scale` changes it, also while the job runs."""
+    """Number of workers wanted, 1 to 2048. `kubectl scale` changes it, even while the job runs."""
     min_replicas: Annotated[WorkerCount | None, derived("the value of replicas, so that all must be there")] = None
-    """Workers with which the job still trains when the others are lost or cannot be had; it grows back to replicas."""
+    """Fewest workers with which the job trains when others are lost or not available; it grows back to replicas."""
     image: Annotated[
         str | None, Field(min_length=1, max_length=512), derived("the trainer image of the operator's release")
     ] = None
@@ -95,6 +95,8 @@ class Workers(Resource):
     env: Annotated[tuple[EnvironmentVariable, ...], Field(max_length=128), by_name, absent("none")] = ()
     """Environment variables of the ranks, by name."""
     cache: Cache = Cache(empty_dir=EmptyDirectory())
-    """Where weights, token stores and kernels are kept: exactly one of emptyDir, persistentVolumeClaim, hostPath."""
+    """Where a worker keeps what it can fetch or compute again (weights, tokenized data, compiled kernels): exactly
+    one of
+    emptyDir, persistentVolumeClaim, hostPath."""
     template: Template = Template()
-    """A pod template that completes ours; anything that a pod can have."""
+    """A pod template for whatever else a pod can have; it is merged into the pod that the operator makes."""

@@ -61,14 +61,14 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "0 processes",
         {"spec.workers.processesPerWorker": 0},
-        "spec.workers.processesPerWorker: Invalid value: 0: '0' is no number of processes; write auto, or "
-        "a whole number of 1 or more",
+        "spec.workers.processesPerWorker: Invalid value: 0: '0' is not a valid number of processes; write "
+        "auto, or a whole number of 1 or more",
     ),
     wrong(
         "processes by a word",
         {"spec.workers.processesPerWorker": "all"},
-        "spec.workers.processesPerWorker: Invalid value: \"all\": 'all' is no number of processes; write "
-        "auto, or a whole number of 1 or more",
+        "spec.workers.processesPerWorker: Invalid value: \"all\": 'all' is not a valid number of processes; "
+        "write auto, or a whole number of 1 or more",
     ),
     wrong(
         "a unit that Kubernetes does not know",
@@ -107,12 +107,12 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a variable without a value",
         {"spec.workers.env": [{"name": "A"}]},
-        "spec.workers.env[0]: Invalid value: has none of value or valueFrom; write exactly one of them",
+        "spec.workers.env[0]: Invalid value: has neither value nor valueFrom; write exactly one of them",
     ),
     wrong(
         "a variable with two values",
         {"spec.workers.env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]},
-        "spec.workers.env[0]: Invalid value: has value and valueFrom together; keep exactly one of value or valueFrom",
+        "spec.workers.env[0]: Invalid value: has value and valueFrom; keep exactly one of value and valueFrom",
     ),
     wrong(
         "a number as a variable's value",
@@ -134,13 +134,13 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a variable that begins with a digit",
         {"spec.workers.env": [{"name": "1A", "value": "x"}]},
-        "spec.workers.env[0].name: Invalid value: \"1A\": '1A' is no name of a variable; use letters, "
-        "digits, '_', '-' and '.', not a digit first",
+        "spec.workers.env[0].name: Invalid value: \"1A\": '1A' is not a valid variable name; use letters, "
+        "digits, '_', '-' and '.', but no digit first",
     ),
     wrong(
         "a variable from nowhere",
         {"spec.workers.env": [{"name": "A", "valueFrom": {}}]},
-        "spec.workers.env[0].valueFrom: Invalid value: has none of secretKeyRef, configMapKeyRef or "
+        "spec.workers.env[0].valueFrom: Invalid value: has none of secretKeyRef, configMapKeyRef and "
         "fieldRef; write exactly one of them",
     ),
     wrong(
@@ -156,25 +156,25 @@ CASES: tuple[Wrong, ...] = (
                 }
             ]
         },
-        "spec.workers.env[0].valueFrom: Invalid value: has secretKeyRef and configMapKeyRef together; keep "
-        "exactly one of secretKeyRef, configMapKeyRef or fieldRef",
+        "spec.workers.env[0].valueFrom: Invalid value: has secretKeyRef and configMapKeyRef; keep exactly "
+        "one of secretKeyRef, configMapKeyRef and fieldRef",
     ),
     wrong(
         "two caches",
         {"spec.workers.cache": {"emptyDir": {}, "hostPath": {"path": "/cache"}}},
-        "spec.workers.cache: Invalid value: has emptyDir and hostPath together; keep exactly one of "
-        "emptyDir, persistentVolumeClaim or hostPath",
+        "spec.workers.cache: Invalid value: has emptyDir and hostPath; keep exactly one of emptyDir, "
+        "persistentVolumeClaim and hostPath",
     ),
     wrong(
         "no cache at all",
         {"spec.workers.cache": {}},
-        "spec.workers.cache: Invalid value: has none of emptyDir, persistentVolumeClaim or hostPath; write "
+        "spec.workers.cache: Invalid value: has none of emptyDir, persistentVolumeClaim and hostPath; write "
         "exactly one of them",
     ),
     wrong(
         "a cache at a relative path",
         {"spec.workers.cache": {"hostPath": {"path": "cache"}}},
-        "spec.workers.cache.hostPath.path: Invalid value: \"cache\": 'cache' is no absolute path; begin it with /",
+        "spec.workers.cache.hostPath.path: Invalid value: \"cache\": 'cache' is not an absolute path; begin it with /",
     ),
     wrong(
         "a cache on an unknown medium",
@@ -197,13 +197,13 @@ CASES: tuple[Wrong, ...] = (
         "a command for the trainer in the template",
         {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "command": ["sh"]}]}}},
         "spec.workers.template.spec.containers[0].command: Invalid value: the container trainer sets "
-        "command; remove it: a recipe is run by Everstep's agent",
+        "command; remove it, because Everstep's agent runs the recipe",
     ),
     wrong(
         "arguments for the trainer in the template",
         {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "args": ["-c"]}]}}},
         "spec.workers.template.spec.containers[0].args: Invalid value: the container trainer sets args; "
-        "remove it: a recipe is run by Everstep's agent",
+        "remove it, because Everstep's agent runs the recipe",
     ),
     wrong(
         "resources for the trainer in the template",

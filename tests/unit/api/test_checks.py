@@ -16,7 +16,7 @@ MISFITS: dict[str, tuple[JobBuilder, str]] = {
     ),
     "random weights without a tokenizer": (
         a_job().setting("spec.recipe.model", {"config": {"model_type": "llama"}}),
-        "spec.recipe.model.tokenizer is missing, and config has none beside it; write tokenizer: {source: …}",
+        "spec.recipe.model.tokenizer is missing, but config comes without one; write tokenizer: {source: …}",
     ),
     "rows that are longer than the model can read": (
         a_job().setting("spec.recipe.model", RANDOM).setting("spec.recipe.data.maxLength", 1024),
@@ -24,11 +24,11 @@ MISFITS: dict[str, tuple[JobBuilder, str]] = {
     ),
     "loss on the assistant of a text": (
         a_job().setting("spec.recipe.data.train", TEXT).setting("spec.recipe.data.lossOn", "assistant"),
-        "spec.recipe.data.lossOn is assistant but train[1] is text, in which nobody speaks; write all, or remove it",
+        "spec.recipe.data.lossOn is assistant but train[1] is text, which has no assistant; write all, or remove it",
     ),
     "more ranks than micro-batches": (
         EIGHT_PROCESSES.setting("spec.recipe.batch", {"size": 64, "microSize": 4}),
-        "spec.recipe.batch.size is 64, too few for 32 ranks of 4 rows at a time; use 128 or more",
+        "spec.recipe.batch.size is 64, too few for 32 ranks with 4 rows each; use 128 or more",
     ),
     "more processes than devices": (
         EIGHT_PROCESSES.setting("spec.workers.resources.limits", {"nvidia.com/gpu": "4"}),

@@ -89,24 +89,24 @@ def test_a_merge_key_overrides_what_stands_above_it_and_yields_to_what_stands_be
 
 
 REFUSED = {
-    "NaN": ("lr: .nan", ["line 1: .nan is no number that JSON can hold; write a finite number"]),
-    "an infinity": ("a: 1\nlr: -.Inf", ["line 2: -.Inf is no number that JSON can hold; write a finite number"]),
-    "a key twice": ("a: 1\nb: 2\na: 3", ["line 3: a stands twice in this mapping; keep one of the two"]),
-    "a list": ("- 1", ["line 1: this is no mapping; a manifest begins with apiVersion, kind and metadata"]),
-    "a list as a key": ("? [1]\n: 2", ["line 1: this key is no text; put it into quotes"]),
-    "a fraction as a key": ("1.5: a", ["line 1: this key is no text; put it into quotes"]),
+    "NaN": ("lr: .nan", ["line 1: JSON cannot hold .nan; write a finite number"]),
+    "an infinity": ("a: 1\nlr: -.Inf", ["line 2: JSON cannot hold -.Inf; write a finite number"]),
+    "a key twice": ("a: 1\nb: 2\na: 3", ["line 3: a is in this mapping twice; keep one of the two"]),
+    "a list": ("- 1", ["line 1: this is not a mapping; begin a manifest with apiVersion, kind and metadata"]),
+    "a list as a key": ("? [1]\n: 2", ["line 1: this key is not text; put it in quotes"]),
+    "a fraction as a key": ("1.5: a", ["line 1: this key is not text; put it in quotes"]),
     "a tag of one's own": ("a: !secret b", ["line 1: 'b' has the tag !secret; write a plain value"]),
     "a tag that lies": ("a: !!int x", ["line 1: 'x' has the tag !!int; write a plain value"]),
-    "an alias of itself": ("a: &a [*a]", ["line 1: an alias stands inside of what it names; write the value out"]),
-    "an alias of nothing": ("a: *b", ["line 1: found undefined alias 'b'; this is no YAML"]),
-    "a merge of no mapping": ("a: {<<: 3}", ["line 1: << is followed by no mapping; name an anchor of one"]),
-    "a tab": ("a:\n\tb: 1", ["line 2: found character '\\t' that cannot start any token; this is no YAML"]),
-    "a control character": ("a: \x01", ["the character at position 3 is none that YAML allows; remove it"]),
+    "an alias of itself": ("a: &a [*a]", ["line 1: this alias is inside what it names; write the value out"]),
+    "an alias of nothing": ("a: *b", ["line 1: found undefined alias 'b'; correct the YAML"]),
+    "a merge of no mapping": ("a: {<<: 3}", ["line 1: << is not followed by a mapping; name an anchor of one"]),
+    "a tab": ("a:\n\tb: 1", ["line 2: found character '\\t' that cannot start any token; correct the YAML"]),
+    "a control character": ("a: \x01", ["the character at position 3 is not allowed in YAML; remove it"]),
     "several faults": (
         "a: .nan\nb: {c: 1, c: 2}",
         [
-            "line 1: .nan is no number that JSON can hold; write a finite number",
-            "line 2: c stands twice in this mapping; keep one of the two",
+            "line 1: JSON cannot hold .nan; write a finite number",
+            "line 2: c is in this mapping twice; keep one of the two",
         ],
     ),
 }

@@ -54,7 +54,7 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
     "a mistake in the profile is the profile's": (
         a_job(),
         {"checkpoint": {"everyStep": 5}},
-        ("profile default: checkpoint.everyStep is no field; did you mean everySteps?",),
+        ("profile default: checkpoint.everyStep is not a field; did you mean everySteps?",),
     ),
     "a job's own fields in a profile": (
         a_job(),
@@ -67,12 +67,12 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
     "an entry that came from the profile": (
         a_job().setting("spec.workers.env", [ENV_A]),
         {"workers": {"env": [ENV_A, {"name": "B", "valu": "b"}]}},
-        ("profile default: workers.env[1].valu is no field; did you mean value?",),
+        ("profile default: workers.env[1].valu is not a field; did you mean value?",),
     ),
     "an entry of the profile, whose field the job's entry has too": (
         a_job().setting("spec.workers.env", [ENV_A]),
         {"workers": {"env": [{"name": "B", "value": 1}]}},
-        ("profile default: workers.env[0].value is 1; write text (put numbers and yes/no into quotes)",),
+        ("profile default: workers.env[0].value is 1; write text (put numbers and yes/no in quotes)",),
     ),
     "a value of both is the job's": (
         a_job().setting("spec.checkpoint.everySteps", 0),
@@ -82,12 +82,12 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
     "a list is not called too short for the entries that were refused": (
         a_job().setting("spec.recipe.data.train", [{"source": 7}]),
         {},
-        ("spec.recipe.data.train[0].source is 7; write text (put numbers and yes/no into quotes)",),
+        ("spec.recipe.data.train[0].source is 7; write text (put numbers and yes/no in quotes)",),
     ),
     "an entry that stands elsewhere in the job's own list": (
         a_job().setting("spec.workers.env", [{"name": "B", "value": 1}]),
         {"workers": {"env": [ENV_A]}},
-        ("spec.workers.env[0].value is 1; write text (put numbers and yes/no into quotes)",),
+        ("spec.workers.env[0].value is 1; write text (put numbers and yes/no in quotes)",),
     ),
     "two layers that do not fit together": (
         a_job().workers(2),
@@ -117,20 +117,20 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
     "a list in place of the profile's name": (
         a_job().setting("spec.profile", []),
         {},
-        ("spec.profile is []; write text (put numbers and yes/no into quotes)",),
+        ("spec.profile is []; write text (put numbers and yes/no in quotes)",),
     ),
     "an entry of a named list that has no name": (
         a_job().setting("spec.workers.env", [7, {"name": "A", "value": 1}]),
         {},
         (
             "spec.workers.env[0] is 7; write a mapping",
-            "spec.workers.env[1].value is 1; write text (put numbers and yes/no into quotes)",
+            "spec.workers.env[1].value is 1; write text (put numbers and yes/no in quotes)",
         ),
     ),
     "a list in place of the name of a rule": (
         a_job().setting("spec.recovery.rules", [{**RULE, "name": []}]),
         {"recovery": {"rules": [RULE]}},
-        ("spec.recovery.rules[0].name is []; write text (put numbers and yes/no into quotes)",),
+        ("spec.recovery.rules[0].name is []; write text (put numbers and yes/no in quotes)",),
     ),
     "a number that is none, in a list": (
         a_job().setting("spec.recipe.optimizer.betas", [0.9, math.inf]),
@@ -140,7 +140,7 @@ PROBLEMS: dict[str, tuple[JobBuilder, Manifest | None, tuple[str, ...]]] = {
     "a field as Python would spell it": (
         a_job().setting("spec.checkpoint.every_steps", 5),
         {},
-        ("spec.checkpoint.every_steps is no field; did you mean everySteps?",),
+        ("spec.checkpoint.every_steps is not a field; did you mean everySteps?",),
     ),
     "a value that is too long to be shown": (
         a_job().setting("spec.checkpoint.everySteps", "x" * 100),

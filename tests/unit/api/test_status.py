@@ -70,11 +70,11 @@ SAID: dict[str, tuple[Statement, str]] = {
     "a refused recipe": (sentences.recipe_refused("maxLength is 4096; use 2048."), "maxLength is 4096; use 2048."),
     "a deadline": (
         sentences.deadline_exceeded(86_400, step=4000),
-        "activeDeadlineSeconds of 86,400 went by; the job had reached step 4,000.",
+        "The job did not end within activeDeadlineSeconds (86,400); it had reached step 4,000.",
     ),
     "a startup deadline": (
         sentences.startup_deadline_exceeded(3600, stage="1 of 4 workers scheduled."),
-        "startupDeadlineSeconds of 3,600 went by without a step; at the end: 1 of 4 workers scheduled.",
+        "The job made no step within startupDeadlineSeconds (3,600); at the end: 1 of 4 workers scheduled.",
     ),
 }
 
@@ -167,14 +167,14 @@ def test_what_nobody_knows_is_never_written(unknown: dict[str, Any]) -> None:
 
 
 WRONG_WORLDS: dict[str, tuple[Manifest, str]] = {
-    "a size that the members do not have": ({"size": 3}, "size is 3 but members has another number of entries"),
+    "a size that the members do not have": ({"size": 3}, "size is 3 but there are 2 members"),
     "a worker twice": (
         {"members": [{"worker": 0, "podUID": "a"}, {"worker": 0, "podUID": "b"}]},
-        "0 stands in the list twice; keep one of the two",
+        "0 is in the list twice; keep one of the two",
     ),
     "a pod twice": (
         {"members": [{"worker": 0, "podUID": "a"}, {"worker": 1, "podUID": "a"}]},
-        "a stands in the list twice; keep one of the two",
+        "a is in the list twice; keep one of the two",
     ),
     "a number beyond the last": ({"number": 2**31}, "world 2147483648 is beyond the last one, 2147483647"),
 }
