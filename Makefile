@@ -32,7 +32,7 @@ lock: ## take newer packages into requirements.lock (ARGS="--upgrade" for all)
 # -- checks and tests ---------------------------------------------------------------------------------------------
 
 lint: install ## style, types, import contracts, generated files
-	$(BIN)/ruff check .
+	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -43,7 +43,7 @@ lint: install ## style, types, import contracts, generated files
 	fi
 
 format: install ## mend what ruff and gofmt can mend
-	$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
 	if command -v gofmt >/dev/null; then gofmt -w devcluster/go; fi
 
@@ -51,7 +51,7 @@ crds: install ## write crds/ from the models
 	$(BIN)/python -m everstep_api.crd crds
 
 test: install ## every test; says at the end how long each part took
-	took=""
+	@took=""
 	for part in programs test-unit test-api test-cluster; do
 	  echo "== make $$part"
 	  begin=$$SECONDS

@@ -25,7 +25,7 @@ _PORT = 9000
 _LABELS = {"app.kubernetes.io/name": "s3", "app.kubernetes.io/part-of": NAMESPACE}
 _DATA = "/data"
 _TIMEOUT_S = 90.0
-_PROBE_TIMEOUT_S = 1.0
+_PROBE_TIMEOUT_S = 3.0  # a refusal may be sent a second late: the kernel sends each peer one a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ def make_machine(folder: Path, name: str) -> None:
     mount("--bind", folder / "resolv.conf", "/etc/resolv.conf")
     socket.sethostname(name)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    # Or the refusal of a Service that has no pods reaches a peer up to a second late.
+    Path("/proc/sys/net/ipv4/icmp_ratelimit").write_text("0")
     for tunable, value in (*TUNABLES.items(), (BOOT_ID, str(uuid.uuid4()))):
         cover_tunable(Path("/proc/sys", tunable), value)
     READY.touch()

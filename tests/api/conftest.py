@@ -8,6 +8,8 @@ from kubernetes import client, config
 
 from devcluster.control_plane import LocalControlPlane
 from devcluster.kubectl import Kubectl
+from devcluster.problem import DevclusterError
+from devcluster.waiting import wait_until
 from tests.api.jobs import Jobs
 from tests.paths import CRDS
 
@@ -17,8 +19,22 @@ def plane() -> Iterator[LocalControlPlane]:
     """etcd and an API server that knows TrainingJobs."""
     with LocalControlPlane.start() as started:
         started.kubectl.run("apply", "-f", str(CRDS))
-        started.kubectl.wait("--for=condition=Established", "crd/trainingjobs.everstep.dev", timeout_s=20)
+        wait_until(
+            lambda: _is_served(started.kubectl),
+            timeout_s=30,
+            failure="The API server does not serve TrainingJobs 30 s after it took the CRD.",
+        )
         yield started
+
+
+def _is_served(kubectl: Kubectl) -> bool:
+    """Whether discovery, schema and storage know the kind; each learns of it in its own time, after Established."""
+    try:
+        kubectl.run("explain", "tj.spec.workers")
+        kubectl.run("get", "tj")
+    except DevclusterError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +46,7 @@ def kubectl(plane: LocalControlPlane) -> Kubectl:
 @pytest.fixture(scope="session")
 def api(plane: LocalControlPlane) -> Iterator[client.ApiClient]:
     """A client that keeps its connection."""
-    with config.new_client_from_config(str(plane.kubeconfig)) as made:
+    with config.new_client_from_config(str(plane.kubeconfig)) as made:  # type: ignore[no-untyped-call]  # it has no types
         yield made
 
 
@@ -38,5 +54,6 @@ def api(plane: LocalControlPlane) -> Iterator[client.ApiClient]:
 def jobs(api: client.ApiClient) -> Jobs:
     """The jobs of a namespace of this test's own."""
     name = f"test-{uuid.uuid4().hex[:10]}"
-    client.CoreV1Api(api).create_namespace({"metadata": {"name": name}}, _request_timeout=10)
+    namespace = client.V1Namespace(metadata=client.V1ObjectMeta(name=name))
+    client.CoreV1Api(api).create_namespace(namespace, _request_timeout=10)
     return Jobs(api=client.CustomObjectsApi(api), namespace=name)

@@ -1,3 +1,5 @@
+"""The table of wrong manifests, each with the sentence that comes back."""
+
 import pytest
 
 from everstep_api.job import Metadata
@@ -49,7 +51,7 @@ def test_all_that_is_wrong_is_said_at_once(jobs: Jobs) -> None:
 
 
 def _sentences_here(wrong: Wrong) -> list[str]:
-    sentences = []
+    sentences: list[str] = []
     try:
         read(Metadata, wrong.job.manifest["metadata"])
     except Unreadable as unreadable:

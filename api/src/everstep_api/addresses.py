@@ -1,4 +1,4 @@
-"""The addresses that a job names: what is read (`source`) and what is written (`uri`)."""
+"""The addresses in a job: what is read (`source`) and what is written (`uri`)."""
 
 from typing import Annotated
 
@@ -15,18 +15,18 @@ StoreAddress = Annotated[
     str,
     Field(max_length=LONGEST_ADDRESS),
     matches(
-        _STORE, says="'%s' is no address of a store; write one such as s3://bucket/folder (s3, gs, az, pvc or file)"
+        _STORE, says="'%s' is not a storage address; write one such as s3://bucket/folder (s3, gs, az, pvc or file)"
     ),
 ]
-"""A place in an object store, a claim or a folder: `s3://bucket/folder`, `pvc://claim/folder`, `file:///folder`."""
+"""A storage address is a place in an object store, a claim or a folder: `s3://bucket/folder`, `pvc://claim/folder`, `file:///folder`."""
 
 ModelAddress = Annotated[
     str,
     Field(max_length=LONGEST_ADDRESS),
     matches(
         f"{_STORE}|{_HUB}",
-        says="'%s' is no address of a model; write hf://organisation/name@revision, or one such as s3://bucket/folder"
-        " (s3, gs, az, pvc or file)",
+        says="'%s' is not a model address; write hf://organisation/name@revision, or a storage address such as"
+        " s3://bucket/folder (s3, gs, az, pvc or file)",
     ),
 ]
-"""A store address, or a model of the Hugging Face hub: `hf://organisation/name@revision` or `organisation/name`."""
+"""A storage address, or a model of the Hugging Face hub: `hf://organisation/name@revision` or `organisation/name`."""

@@ -29,7 +29,7 @@ def _random_weights_need_a_tokenizer(spec: TrainingJobSpec) -> Iterator[Problem]
     if model.config is not None and model.tokenizer is None:
         yield (
             ("recipe", "model", "tokenizer"),
-            " is missing, and config has none beside it; write tokenizer: {source: …}",
+            " is missing, but config comes without one; write tokenizer: {source: …}",
         )
 
 
@@ -50,7 +50,7 @@ def _assistants_speak_in_chats(spec: TrainingJobSpec) -> Iterator[Problem]:
         if source.format == "text":
             yield (
                 ("recipe", "data", "lossOn"),
-                f" is assistant but train[{index}] is text, in which nobody speaks; write all, or remove it",
+                f" is assistant but train[{index}] is text, which has no assistant; write all, or remove it",
             )
 
 
@@ -63,7 +63,7 @@ def _each_rank_has_rows(spec: TrainingJobSpec) -> Iterator[Problem]:
     if batch.size // rows < ranks:
         yield (
             ("recipe", "batch", "size"),
-            f" is {batch.size}, too few for {ranks} ranks of {rows} rows at a time; use {ranks * rows} or more",
+            f" is {batch.size}, too few for {ranks} ranks with {rows} rows each; use {ranks * rows} or more",
         )
 
 

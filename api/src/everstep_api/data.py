@@ -1,4 +1,8 @@
-"""The data of a recipe: what is read, what is held out, and how documents become rows."""
+"""The data of a recipe: what is read, what is held out, and how documents become rows.
+
+A document is one line of a source: a chat or a text. A row is what the model reads at once: up to `maxLength` tokens of
+one or more documents.
+"""
 
 from typing import Annotated, Literal
 
@@ -13,7 +17,7 @@ FieldName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Fields(Resource):
-    """Which fields of a record hold what."""
+    """Which fields of a document hold what."""
 
     messages: FieldName = "messages"
     """Field with the messages of a chat: a list of `{role, content}`."""
@@ -25,13 +29,15 @@ class Source(Resource):
     """Documents from one place."""
 
     source: StoreAddress
-    """Address of JSON lines, with `*` for several objects: s3, gs, az, pvc or file."""
-    format: Annotated[Literal["chat", "text"] | None, derived("the first record's, by the fields that it has")] = None
-    """What a record is: `chat` has messages, `text` has text."""
+    """Address of files with one JSON document in each line, with `*` for several: s3, gs, az, pvc or file."""
+    format: Annotated[
+        Literal["chat", "text"] | None, derived("that of the first document, by the fields that it has")
+    ] = None
+    """What a document is: `chat` has messages, `text` has plain text."""
     fields: Fields = Fields()
-    """Names of the record's fields."""
+    """Names of the fields in a document."""
     max_samples: Annotated[Count | None, absent("all")] = None
-    """Most records that are taken, from the beginning."""
+    """Largest number of documents that are read, from the beginning."""
 
 
 class WeightedSource(Source):
@@ -53,23 +59,24 @@ class Validation(Resource):
     sources: Annotated[tuple[Source, ...] | None, Field(min_length=1, max_length=32), absent("fraction is given")] = (
         None
     )
-    """Documents of their own."""
+    """Sources that are held out as a whole, and only evaluated on."""
 
 
 class Data(Resource):
     """The documents of a recipe."""
 
     train: Annotated[tuple[WeightedSource, ...], Field(min_length=1, max_length=64), job_only]
-    """What is trained on: one or more sources."""
+    """The sources to train on, one or more."""
     validation: Validation = Validation(fraction=0.02)
     """What is held out: exactly one of fraction, sources."""
     loss_on: Annotated[Literal["assistant", "all"] | None, derived("`assistant` for chat, `all` for text")] = None
-    """Of which tokens the loss is taken: those of the assistant's turns, or all."""
+    """Which tokens the model learns to predict: those of the assistant's turns, or all."""
     max_length: Annotated[
         int | None, Field(ge=8, le=16_777_216), derived("2048, or the model's positions if these are fewer")
     ] = None
-    """Tokens in a row."""
+    """Most tokens in a row, the sequence that the model reads at once."""
     on_too_long: Literal["truncate", "split", "drop"] = "truncate"
-    """What becomes of a document with more tokens than a row: cut off, cut into several, or left out and counted."""
+    """What happens to a document with more tokens than a row: it is cut off, split into several, or left out and
+    counted."""
     packing: Literal["best-fit", "none"] = "best-fit"
-    """Whether short documents share a row (they never see one another), or each has its own."""
+    """Whether short documents share a row without seeing one another (`best-fit`), or each has its own (`none`)."""

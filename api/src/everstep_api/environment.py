@@ -8,6 +8,10 @@ from everstep_api.resource import Resource, absent
 from everstep_api.rules import Rule, exactly_one_of, matches
 from everstep_api.values import Key, ObjectName
 
+OPERATOR_ENVIRONMENT = "EVERSTEP_"
+"""How the variables begin by which the operator speaks to its agents."""
+RESERVED_VARIABLE = f"%s begins with {OPERATOR_ENVIRONMENT}, which is reserved for the operator; use another name"
+
 
 class KeySelector(Resource):
     """One key of a Secret or ConfigMap in the job's namespace."""
@@ -17,7 +21,7 @@ class KeySelector(Resource):
     key: Key
     """The key in it."""
     optional: bool = False
-    """Whether the worker starts without the variable when the object or the key is missing."""
+    """Whether a worker starts without the variable if the object or the key is missing."""
 
 
 class FieldSelector(Resource):
@@ -52,12 +56,12 @@ class EnvironmentVariable(Resource):
         Field(max_length=256),
         matches(
             "[-._a-zA-Z][-._a-zA-Z0-9]*",
-            says="'%s' is no name of a variable; use letters, digits, '_', '-' and '.', not a digit first",
+            says="'%s' is not a valid variable name; use letters, digits, '_', '-' and '.', but no digit first",
         ),
         Rule.of(
-            'self.startsWith("EVERSTEP_") == false',
-            holds=lambda name: not name.startswith("EVERSTEP_"),
-            says="%s begins with EVERSTEP_, which is how the operator talks to its agents; use another name",
+            f'!self.startsWith("{OPERATOR_ENVIRONMENT}")',
+            holds=lambda name: not name.startswith(OPERATOR_ENVIRONMENT),
+            says=RESERVED_VARIABLE,
             shows=[""],
         ),
     ]

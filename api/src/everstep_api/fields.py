@@ -1,11 +1,13 @@
 """Finds one's way through the models: the fields by their names in a manifest, and the models behind them."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from everstep_api.resource import Resource
+from everstep_api.resource import Note, Resource
 
 Path = tuple[str | int, ...]
 
@@ -18,9 +20,24 @@ class Field(NamedTuple):
     model: type[Resource] | None
     """The model of the field's value, or of each entry when the value is a list."""
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list."""
+        return any(get_origin(kind) is tuple for kind in _kinds(self.info.annotation))
+
+    @property
+    def words(self) -> set[str] | None:
+        """The words that the value is one of, if they are a closed set."""
+        closed = [words for kind in _kinds(self.info.annotation) if (words := _words(kind)) is not None]
+        return set().union(*closed) if closed else None
+
     def has(self, note: object) -> bool:
         """Whether the field carries this metadata."""
         return note in self.info.metadata
+
+    def notes(self, key: str) -> list[Any]:
+        """The values of the field's notes under this key."""
+        return [note.value for note in self.info.metadata if isinstance(note, Note) and note.key == key]
 
 
 def fields_of(model: type[Resource] | None) -> dict[str, Field]:
@@ -45,6 +62,23 @@ def dotted(path: Path) -> str:
     """The path as people write it: `recipe.data.train[0].source`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, else the type itself."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in {Union, UnionType}:
+        return (annotation,)
+    return tuple(kind for member in get_args(annotation) for kind in _kinds(member))
+
+
+def _words(kind: Any) -> set[str] | None:
+    if get_origin(kind) is Literal:
+        return set(get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {word.value for word in kind}
+    return None
 
 
 def _model_in(annotation: Any) -> type[Resource] | None:

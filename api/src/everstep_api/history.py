@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from everstep_api.told import Number, PascalCase, Percent, Text, Told, Word, WorldNumber
+from everstep_api.status_part import Number, PascalCase, Percent, StatusPart, Text, Word, WorldNumber
 
 NEWEST_RECOVERIES = 20
 
 
-class RecoveryMilliseconds(Told):
+class RecoveryMilliseconds(StatusPart):
     """Where the time of a recovery went."""
 
     detect: Number | None = None
@@ -22,7 +22,7 @@ class RecoveryMilliseconds(Told):
     """Until the end of the first new step, in milliseconds."""
 
 
-class PastRecovery(Told):
+class PastRecovery(StatusPart):
     """One loss, and how the job went on."""
 
     time: AwareDatetime
@@ -45,7 +45,7 @@ class PastRecovery(Told):
     """Where the time went."""
 
 
-class FailureWindow(Told):
+class FailureWindow(StatusPart):
     """The failures that count, from the first of them until restartWindowSeconds later; the next one opens another."""
 
     start_time: AwareDatetime
@@ -54,7 +54,7 @@ class FailureWindow(Told):
     """How many there were."""
 
 
-class Recoveries(Told):
+class Recoveries(StatusPart):
     """The losses that the job outlived."""
 
     total: Number = 0
@@ -65,7 +65,7 @@ class Recoveries(Told):
     """The newest 20, newest first."""
 
 
-class AvoidedNode(Told):
+class AvoidedNode(StatusPart):
     """A node on which no pod of the job is started for a time."""
 
     name: Word
@@ -76,7 +76,7 @@ class AvoidedNode(Told):
     """When it is tried again."""
 
 
-class LostSeconds(Told):
+class LostSeconds(StatusPart):
     """Seconds of the job's life without a new step, by cause."""
 
     scheduling: Number = 0
@@ -91,7 +91,7 @@ class LostSeconds(Told):
     """Steps held up by snapshots and checkpoints, in seconds."""
 
 
-class Goodput(Told):
+class Goodput(StatusPart):
     """Which part of the time went into steps that count."""
 
     percent: Percent

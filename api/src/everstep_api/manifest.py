@@ -37,10 +37,10 @@ def read_manifests(text: str) -> list[Manifest]:
         documents = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ManifestError([f"{line}{error.problem}; this is no YAML"]) from error
+        raise ManifestError([f"{line}{error.problem}; correct the YAML"]) from error
     except yaml.reader.ReaderError as error:
         raise ManifestError(
-            [f"the character at position {error.position} is none that YAML allows; remove it"]
+            [f"the character at position {error.position} is not allowed in YAML; remove it"]
         ) from error
     reader = _Reader()
     values = [(node, reader.value(node)) for node in documents]
@@ -69,7 +69,7 @@ class _Reader:
 
     def is_mapping(self, node: yaml.Node, value: Any) -> bool:
         if not isinstance(value, dict):
-            self._refuse(node, "this is no mapping; a manifest begins with apiVersion, kind and metadata")
+            self._refuse(node, "this is not a mapping; begin a manifest with apiVersion, kind and metadata")
         return isinstance(value, dict)
 
     def value(self, node: yaml.Node) -> Any:
@@ -77,21 +77,17 @@ class _Reader:
             return None
         self._count += 1
         if self._count == MOST_VALUES:
-            self._refuse(node, f"the text has more than {MOST_VALUES} values; write fewer, or use fewer aliases")
+            self._refuse(node, f"the text has more than {MOST_VALUES} values; use fewer, or fewer aliases")
         if any(node is other for other in self._open):
-            self._refuse(node, "an alias stands inside of what it names; write the value out")
+            self._refuse(node, "this alias is inside what it names; write the value out")
             return None
         self._open.append(node)
         try:
-            match node:
-                case yaml.MappingNode():
-                    return self._mapping(node)
-                case yaml.SequenceNode():
-                    return [self.value(item) for item in node.value]
-                case yaml.ScalarNode():
-                    return self._scalar(node)
-                case _:
-                    raise AssertionError(f"PyYAML has a new kind of node, {type(node).__name__}")
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item) for item in node.value]
+            return self._scalar(node)
         finally:
             self._open.pop()
 
@@ -104,7 +100,7 @@ class _Reader:
                 continue
             key = self._key(key_node)
             if key in written:
-                self._refuse(key_node, f"{key} stands twice in this mapping; keep one of the two")
+                self._refuse(key_node, f"{key} is in this mapping twice; keep one of the two")
             written.add(key)
             mapping[key] = self.value(value_node)
         return mapping
@@ -114,7 +110,7 @@ class _Reader:
         value = self.value(node)
         layers = value[::-1] if isinstance(value, list) else [value]
         if not all(isinstance(layer, dict) for layer in layers):
-            self._refuse(node, "<< is followed by no mapping; name an anchor of one")
+            self._refuse(node, "<< is not followed by a mapping; name an anchor of one")
             return {}
         return {key: item for layer in layers for key, item in layer.items()}
 
@@ -126,15 +122,15 @@ class _Reader:
             case str() | int():
                 return str(key)
             case _:
-                self._refuse(node, "this key is no text; put it into quotes")
+                self._refuse(node, "this key is not text; put it in quotes")
                 return ""
 
-    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+    def _scalar(self, node: yaml.Node) -> Scalar:
         if node.tag in {f"{_TAG}str", f"{_TAG}timestamp"}:
             return str(node.value)
         value = plain_scalar(node.value)
         if isinstance(value, float) and not math.isfinite(value):
-            self._refuse(node, f"{node.value} is no number that JSON can hold; write a finite number")
+            self._refuse(node, f"JSON cannot hold {node.value}; write a finite number")
         elif node.tag != _PLAIN and not _has_tag(value, node.tag):
             self._refuse(node, f"{node.value!r} has the tag {node.tag.replace(_TAG, '!!')}; write a plain value")
         return value

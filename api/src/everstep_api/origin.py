@@ -4,8 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from everstep_api.fields import Path, dotted
+from everstep_api.job import NEVER_CHANGING
 from everstep_api.problems import Problem
 from everstep_api.resource import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """Something wrong with a spec."""
+
+    sentence: str
+    """What is wrong, where, and what to do; without a full stop."""
+    is_lasting: bool = False
+    """Whether it stands in a part of the job that never changes, so that an existing job cannot be mended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +28,15 @@ class Origin:
     profile_name: str
     merged: Manifest
 
-    def sentence(self, problem: Problem) -> str:
-        """The whole sentence, which begins with the place in the job or in the profile."""
+    def mistake(self, problem: Problem) -> Mistake:
+        """The problem with its whole sentence, which begins with the place in the job or in the profile."""
         path, words = problem
         in_job = place_in(self.job, self.merged, path)
         in_profile = place_in(self.profile, self.merged, path)
         if in_job is None and in_profile is not None:
-            return f"profile {self.profile_name}: {dotted(in_profile)}{words}"
-        return f"spec.{dotted(in_job or path)}{words}".replace("spec.:", "spec:")
+            return Mistake(sentence=f"profile {self.profile_name}: {dotted(in_profile)}{words}")
+        sentence = f"{dotted(('spec', *(in_job or path)))}{words}"
+        return Mistake(sentence=sentence, is_lasting=path[:1] in NEVER_CHANGING)
 
 
 def place_in(layer: Any, merged: Any, path: Path) -> Path | None:
@@ -45,5 +57,6 @@ def _index_in(layer: Any, merged: Any, index: int) -> int:
     """Where the merged list's entry stands in the layer's list: by its name if it has one, else at the same place."""
     entry = merged[index]
     if isinstance(layer, list) and isinstance(entry, dict) and "name" in entry:
-        return next((place for place, other in enumerate(layer) if other.get("name") == entry["name"]), len(layer))
+        names = [other.get("name") if isinstance(other, dict) else None for other in layer]
+        return names.index(entry["name"]) if entry["name"] in names else len(layer)
     return index

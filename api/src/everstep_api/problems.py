@@ -26,7 +26,7 @@ _KINDS = {
     "float": "a number",
     "int": "a whole number",
     "model": "a mapping",
-    "string": "text (put numbers and yes/no into quotes)",
+    "string": "text (put numbers and yes/no in quotes)",
     "tuple": "a list",
 }
 _BOUNDS = {
@@ -36,8 +36,8 @@ _BOUNDS = {
     "less_than_equal": ("is {value}", "use {le} or less"),
     "string_too_long": ("has too many characters", "use {max_length} or fewer"),
     "string_too_short": ("has too few characters", "use {min_length} or more"),
-    "too_long": ("has length {actual_length}", "use {max_length} or fewer"),
-    "too_short": ("has length {actual_length}", "use {min_length} or more"),
+    "too_long": ("has {actual_length} entries", "use {max_length} or fewer"),
+    "too_short": ("has {actual_length} entries", "use {min_length} or more"),
     "finite_number": ("is {value}", "write a finite number"),
     "string_pattern_mismatch": ("is {value}", "write something that matches {pattern}"),
 }
@@ -89,10 +89,10 @@ def _problems(detail: ErrorDetails, model: type[Resource]) -> list[Problem]:
         return [((*path, *filter(None, at.split("."))), f": {sentence}") for at, sentence in context["said"]]
     match kind:
         case "missing":
-            return [(path, " is missing; write it")]
+            return [(path, " is missing; add it")]
         case "extra_forbidden":
-            return [(path, f" is no field; {_nearest(path, model)}")]
-        case "literal_error":
+            return [(path, f" is not a field; {_nearest(path, model)}")]
+        case "literal_error" | "enum":
             return [(path, f" is {_shown(detail['input'])}; use {context['expected'].replace(chr(39), '')}")]
         case _ if kind in _BOUNDS:
             wrong, remedy = _BOUNDS[kind]
@@ -114,4 +114,4 @@ def _nearest(path: Path, model: type[Resource]) -> str:
     """The field that was probably meant, else those that there are."""
     known = list(fields_of(model_at(path[:-1], model)))
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"

@@ -5,12 +5,12 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from everstep_api.resource import by_name
-from everstep_api.told import Number, Percent, Text, Told, Word
+from everstep_api.status_part import Number, Percent, StatusPart, Text, Word
 
 NEWEST_EVALUATIONS = 20
 
 
-class Figure(Told):
+class Figure(StatusPart):
     """A measured value."""
 
     name: Word
@@ -22,7 +22,7 @@ class Figure(Told):
 Figures = Annotated[tuple[Figure, ...], Field(max_length=32), by_name]
 
 
-class Progress(Told):
+class Progress(StatusPart):
     """How far the training is."""
 
     step: Number
@@ -41,7 +41,7 @@ class Progress(Told):
     """Newest values, the loss among them."""
 
 
-class DurableCheckpoint(Told):
+class DurableCheckpoint(StatusPart):
     """The newest checkpoint in the storage."""
 
     step: Number
@@ -52,7 +52,7 @@ class DurableCheckpoint(Told):
     """When its manifest was written, which makes it valid."""
 
 
-class MemorySnapshot(Told):
+class MemorySnapshot(StatusPart):
     """The memory tier."""
 
     step: Number | None = None
@@ -63,7 +63,7 @@ class MemorySnapshot(Told):
     """Why there are none, with the numbers."""
 
 
-class Checkpoints(Told):
+class Checkpoints(StatusPart):
     """Where the work is safe."""
 
     durable: DurableCheckpoint | None = None
@@ -72,7 +72,7 @@ class Checkpoints(Told):
     """The newest in the workers' memory."""
 
 
-class EvaluationPoint(Told):
+class EvaluationPoint(StatusPart):
     """One evaluation of the held-out data."""
 
     step: Number
@@ -81,7 +81,7 @@ class EvaluationPoint(Told):
     """Its values."""
 
 
-class EvaluationHistory(Told):
+class EvaluationHistory(StatusPart):
     """Evaluations of the held-out data."""
 
     latest: EvaluationPoint | None = None
@@ -90,7 +90,7 @@ class EvaluationHistory(Told):
     """The newest 20, newest first."""
 
 
-class Result(Told):
+class Result(StatusPart):
     """What came out."""
 
     uri: Text

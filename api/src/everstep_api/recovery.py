@@ -1,33 +1,34 @@
-"""What a job does when something of it dies: how it keeps its work, and when it gives up."""
+"""What a job does when a part of it dies: how it keeps its work, and when it gives up."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from everstep_api.resource import Resource, absent, as_set, by_name
+from everstep_api.resource import Resource, absent, as_set, by_name, first_counts
 from everstep_api.values import Count, Name, Seconds, auto_or
 
 
 class Keep(Resource):
-    """Which durable checkpoints stay in the storage."""
+    """Which durable checkpoints are kept in the storage."""
 
     last: Annotated[int, Field(ge=2, le=1000)] = 3
-    """Newest checkpoints that are kept. Two is the least: if the newest is damaged, the one before is used."""
+    """Number of newest checkpoints that are kept, at least 2: if the newest is damaged, the one before it is used."""
     best: Annotated[int, Field(ge=0, le=1000)] = 1
-    """Checkpoints with the best evaluation that are kept besides."""
+    """Number of checkpoints with the best evaluation that are kept as well."""
 
 
 class Snapshots(Resource):
     """Copies of the training state in the workers' memory: the first source of a recovery."""
 
     copies: Annotated[int, Field(ge=0, le=3)] = 1
-    """Other nodes that hold a copy of each worker's snapshot; 0: the own node only, which does not outlive its loss."""
+    """Number of other nodes that hold a copy of each worker's snapshot; with 0, losing a node loses its snapshot."""
     every_steps: Annotated[int | Literal["auto"], auto_or("steps")] = "auto"
-    """Steps from one snapshot to the next, or `auto` for as often as costs less than 1 % of the time."""
+    """Steps from one snapshot to the next. Write a whole number, or `auto` for as often as costs less than 1 % of the
+    time."""
 
 
 class Checkpoint(Resource):
-    """How often the work is made safe, and what is taken up again."""
+    """How often the work is saved, and which work a new job takes up."""
 
     resume_policy: Literal["SameRecipe", "Never"] = "SameRecipe"
     """`SameRecipe` takes up an earlier job of the same name and recipe; `Never` starts from the beginning."""
@@ -36,16 +37,16 @@ class Checkpoint(Resource):
     every_seconds: Seconds = 600
     """Seconds from one durable checkpoint to the next; everySteps may come first."""
     keep: Keep = Keep()
-    """Which durable checkpoints stay."""
+    """Which durable checkpoints are kept."""
     snapshots: Snapshots = Snapshots()
-    """The memory tier in front of the durable checkpoints."""
+    """Copies of the training state in the workers' memory, from which a recovery takes seconds."""
 
 
 class ExitCodes(Resource):
     """A set of exit codes of a rank."""
 
     operator: Literal["In", "NotIn"]
-    """`In`: the code is one of values; `NotIn`: it is none of them."""
+    """`In`: the code is one of the values; `NotIn`: it is not."""
     values: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(min_length=1, max_length=64), as_set]
     """Exit codes from 1 to 255; a rank killed by signal n has 128 + n."""
 
@@ -63,15 +64,19 @@ class RecoveryRule(Resource):
 
 
 class Recovery(Resource):
-    """How many failures are borne, and when a standstill is one."""
+    """How many failures the job survives, and when a lack of progress counts as one."""
 
     max_restarts: Annotated[int, Field(ge=0, le=10_000)] = 10
-    """Failures of the program that are borne within restartWindowSeconds; one more fails the job. Lost nodes, evictions
+    """Failures of the program that the job survives within restartWindowSeconds; one more fails it. Lost nodes,
+    evictions
     and other disruptions do not count."""
     restart_window_seconds: Seconds = 3600
     """Seconds after which a failure no longer counts."""
     step_timeout_seconds: Annotated[int, Field(ge=20, le=86_400)] = 600
-    """Longest time of a step in seconds, after which it counts as hung. The first step of a world, loading, evaluating
-    and saving have three times that."""
-    rules: Annotated[tuple[RecoveryRule, ...], Field(max_length=32), by_name, absent("every failure counts")] = ()
-    """What to do about certain exit codes, in order; a failure that no rule matches counts."""
+    """Seconds after which a step counts as hung. The first step after a start or a recovery, loading, evaluating and
+    saving may take three times as long."""
+    rules: Annotated[
+        tuple[RecoveryRule, ...], Field(max_length=32), by_name, first_counts, absent("every failure counts")
+    ] = ()
+    """What to do about certain exit codes: the first rule that matches decides, those of the job before those of the
+    profile. A failure that no rule matches counts."""

@@ -4,31 +4,35 @@
 spec. Values that follow from the model and the data stay absent here; the plan of the run has them.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from everstep_api.checks import problems_across
+from everstep_api.digests import digest_of, recipe_hash
 from everstep_api.fields import Path, dotted, fields_of
 from everstep_api.job import TrainingJobSpec
 from everstep_api.layers import Defaults, built_in_defaults, completed, layered
-from everstep_api.origin import Origin
+from everstep_api.origin import Mistake, Origin
+from everstep_api.problems import not_finite
 from everstep_api.reading import Unreadable, read
-from everstep_api.recipe import Recipe
-from everstep_api.resource import Manifest, Resource, job_only, same_weights
+from everstep_api.resource import Manifest, Resource, job_only
 from everstep_api.status import UsedProfile
 
 DEFAULT_PROFILE = "default"
 
 
 class SpecError(ValueError):
-    """A spec that no job can be made of; `problems` has one sentence for each fault."""
+    """A spec that no job can be made of: all its mistakes at once."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
         super().__init__("\n".join(self.problems))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each mistake, for somebody who can still edit the file."""
+        return tuple(mistake.sentence for mistake in self.mistakes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,47 +58,40 @@ def resolve(spec: Manifest, profiles: Mapping[str, Manifest], defaults: Defaults
         defaults: Built-in defaults as pinned at the job's first start; absent: those of this release.
 
     Raises:
-        SpecError: No job can be made of it; one sentence for each fault, all at once.
+        SpecError: No job can be made of it; it has all mistakes at once.
     """
     name = spec.get("profile", DEFAULT_PROFILE)
+    if not isinstance(name, str):  # `read` says what is wrong with it
+        name = DEFAULT_PROFILE
     profile = profiles.get(name, {})
     merged = layered(profile, spec, TrainingJobSpec)
     origin = Origin(job=spec, profile=profile, profile_name=name, merged=merged)
-    sentences = [
-        f"profile {name}: {path} belongs to the job; remove it from the profile" for path in _job_only(profile)
-    ]
-    if "profile" in spec and name not in profiles:
-        sentences.append(f"spec.profile is {name}, which is no profile here; {_choice_of(profiles)}")
+    mistakes = [Mistake(sentence=f"profile {name}: {words}") for words in _misplaced_in(profile)]
+    if isinstance(spec.get("profile"), str) and name not in profiles:
+        mistakes.append(
+            origin.mistake((("profile",), f" is {name}, but there is no such profile; {_choice_of(profiles)}"))
+        )
     try:
         resolved = read(TrainingJobSpec, completed(merged, built_in_defaults() if defaults is None else defaults))
     except Unreadable as unreadable:
-        raise SpecError([*sentences, *map(origin.sentence, unreadable.problems)]) from unreadable
-    sentences.extend(map(origin.sentence, problems_across(resolved)))
-    if sentences:
-        raise SpecError(sentences)
-    used = UsedProfile(name=name, digest=_digest(profile)) if name in profiles else None
+        raise SpecError(dict.fromkeys([*mistakes, *map(origin.mistake, unreadable.problems)])) from unreadable
+    mistakes.extend(map(origin.mistake, problems_across(resolved)))
+    if mistakes:
+        raise SpecError(mistakes)
+    used = UsedProfile(name=name, digest=digest_of(profile)) if name in profiles else None
     return Resolved(spec=resolved, profile=used)
 
 
-def recipe_hash(recipe: Recipe) -> str:
-    """A digest of all that decides which weights come out, by which a job knows an earlier one as its own.
-
-    It is taken before values are derived from model and data, and leaves out how often is evaluated and logged, and how
-    the same sums are spread over devices.
-    """
-    silent = {field.name for field in fields_of(Recipe).values() if field.has(same_weights)}
-    return _digest({name: value for name, value in recipe.manifest().items() if name not in silent})
-
-
-def _digest(value: Manifest) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _choice_of(profiles: Mapping[str, Manifest]) -> str:
-    if not profiles:
-        return "there are no profiles; remove the line"
-    return f"use {', '.join(sorted(profiles))}, or remove the line"
+    return f"use {', '.join(sorted(profiles))}, or remove the line" if profiles else "remove the line"
+
+
+def _misplaced_in(profile: Manifest) -> Iterator[str]:
+    """What is wrong with the profile by itself, also where the job's own value hides it."""
+    for field in _job_only(profile):
+        yield f"{field} belongs to the job; remove it from the profile"
+    for path, words in not_finite(profile):
+        yield f"{dotted(path)}{words}"
 
 
 def _job_only(profile: Any, model: type[Resource] | None = TrainingJobSpec, path: Path = ()) -> Iterator[str]:

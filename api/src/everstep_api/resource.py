@@ -68,6 +68,8 @@ class Distinct:
     """Metadata of a list in which nothing stands twice: no value, or no value of the entries' field `key`."""
 
     key: str | None
+    also: str | None = None
+    """A second field whose values differ. To the API server a list has one key, so only the models hold to this one."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._refuse_twins, handler(source))
@@ -78,10 +80,10 @@ class Distinct:
         return {**handler(schema), **kind, **keys}
 
     def _refuse_twins(self, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        seen = Counter(entry if self.key is None else getattr(entry, self.key) for entry in entries)
-        raise_sentences(
-            [("", f"{value} stands in the list twice; keep one") for value, count in seen.items() if count > 1]
-        )
+        keys = [key for key in (self.key, self.also) if key is not None]
+        columns = [[getattr(entry, key) for entry in entries] for key in keys] or [list(entries)]
+        twins = [value for column in columns for value, count in Counter(column).items() if count > 1]
+        raise_sentences([("", f"{value} is in the list twice; keep one of the two") for value in twins])
         return entries
 
 
@@ -109,8 +111,22 @@ somebody wanted, and `resolve` can refuse only what it sees."""
 same_weights = Note("x-everstep-same-weights", value=True)
 """The field does not change which weights come out, so that the recipe hash leaves it out."""
 
+UNHASHED_AT = "x-everstep-unhashed-at"
+
+
+def unhashed_at(value: Any) -> Note:
+    """The recipe hash leaves the field out at this value, as JSON has it: what its absence meant before there was it.
+
+    Each field that joins the recipe after its first release has this note, or every job would start afresh.
+    """
+    return Note(UNHASHED_AT, value)
+
+
 by_name = Distinct(key="name")
 """The list's entries are told apart by their `name`."""
+
+first_counts = Note("x-everstep-first-counts", value=True)
+"""The first entry that applies counts, so that where layers meet the upper layer's entries come first."""
 
 as_set = Distinct(key=None)
 """No value stands in the list twice."""

@@ -109,13 +109,13 @@ def matches(pattern: str, *, says: str) -> Rule:
 
 def exactly_one_of(*members: str) -> Rule:
     """One of these fields is there, and no second one."""
-    choice = f"{', '.join(members[:-1])} or {members[-1]}"
+    choice = _listed(members)
     sentences = {
-        given: f"has {' and '.join(given)} together; keep exactly one of {choice}"
+        given: f"has {_listed(given)}; keep exactly one of {choice}"
         for size in range(len(members), 1, -1)
         for given in itertools.combinations(members, size)
     }
-    nothing = f"has none of {choice}; write exactly one of them"
+    nothing = f"has {_none_of(members)}; write exactly one of them"
     # A sentence for each case: CEL estimates the cost of joining names at a hundred times what a rule may cost.
     cases = [
         f"{' && '.join(f'has(self.{member})' for member in given)} ? {quoted(sentences[given])}" for given in sentences
@@ -173,6 +173,18 @@ def quoted(text: str) -> str:
 def _validation(cel: str, sentence_cel: str, at: str, *, reason: str) -> dict[str, str]:
     place = {"fieldPath": at} if at else {}
     return {"rule": cel, "messageExpression": sentence_cel, "reason": reason, **place}
+
+
+def _none_of(names: Sequence[str]) -> str:
+    match names:
+        case (first, second):
+            return f"neither {first} nor {second}"
+        case _:
+            return f"none of {_listed(names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _below_self(path: str) -> str:

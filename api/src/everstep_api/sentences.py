@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from everstep_api.conditions import Reason, Statement
+from everstep_api.origin import Mistake
 
 SAME_FAILURES = 3
 """The same failure at the same step so many times is the program's fault: chance does not aim."""
@@ -14,9 +15,16 @@ def spec_resolved(profile: str | None) -> Statement:
     return Statement(reason=Reason.SPEC_RESOLVED, message=f"The spec is complete, {taken}.")
 
 
-def spec_invalid(problems: Sequence[str]) -> Statement:
-    """The job cannot have pods; all that is wrong at once."""
-    return Statement(reason=Reason.SPEC_INVALID, message="\n".join(f"{problem}." for problem in problems))
+def spec_invalid(mistakes: Sequence[Mistake]) -> Statement:
+    """The job cannot have pods; all that is wrong at once.
+
+    The job exists, so what never changes in it cannot be mended: only a new job can have it right.
+    """
+    lines = (
+        f"{mistake.sentence}, then delete the job and apply it anew." if mistake.is_lasting else f"{mistake.sentence}."
+        for mistake in mistakes
+    )
+    return Statement(reason=Reason.SPEC_INVALID, message="\n".join(lines))
 
 
 def pod_refused(sentence: str) -> Statement:
@@ -118,7 +126,7 @@ def restarts_exhausted(failures: int, *, window_s: int, last: str) -> Statement:
 
 def same_failure(step: int, *, failure: str) -> Statement:
     """The program fails at the same place again and again."""
-    message = f"The same failure at step {step:,} {SAME_FAILURES} times, so another try would not help: {failure}"
+    message = f"The same failure came {SAME_FAILURES} times at step {step:,}, so another try would not help: {failure}"
     return Statement(reason=Reason.SAME_FAILURE, message=message)
 
 
@@ -135,13 +143,13 @@ def recipe_refused(sentence: str) -> Statement:
 
 def deadline_exceeded(limit_s: int, *, step: int) -> Statement:
     """The job took too long."""
-    message = f"activeDeadlineSeconds of {limit_s:,} went by; the job had reached step {step:,}."
+    message = f"The job did not end within activeDeadlineSeconds ({limit_s:,}); it had reached step {step:,}."
     return Statement(reason=Reason.DEADLINE_EXCEEDED, message=message)
 
 
 def startup_deadline_exceeded(limit_s: int, *, stage: str) -> Statement:
     """The job took too long to its first step; `stage` is what it was doing."""
-    message = f"startupDeadlineSeconds of {limit_s:,} went by without a step; at the end: {stage}"
+    message = f"The job made no step within startupDeadlineSeconds ({limit_s:,}); at the end: {stage}"
     return Statement(reason=Reason.STARTUP_DEADLINE_EXCEEDED, message=message)
 
 

@@ -108,7 +108,7 @@ def _absence(schema: Schema, definitions: Schema, *, required: bool) -> str:
     if default is None:
         return ""
     if isinstance(default, dict) and not _is_choice(default, schema, definitions):
-        return "Default: those of its fields."
+        return "Absent: each of its fields has its own default."
     return f"Default: {_flow(default)}."
 
 
@@ -119,9 +119,15 @@ def _is_choice(default: Schema, schema: Schema, definitions: Schema) -> bool:
 
 
 def _flow(value: Any) -> str:
-    without_nulls = {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-    text = yaml.safe_dump(without_nulls, default_flow_style=True, width=1000, sort_keys=False)
+    """The value on one line of YAML, without what is null."""
+    text = yaml.safe_dump(_without_nulls(value), default_flow_style=True, width=1000, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return value
 
 
 def _dereferenced(schema: Schema, definitions: Schema) -> Schema:
@@ -142,6 +148,6 @@ def _one_type(schema: Schema, definitions: Schema) -> Schema:
         validations = [*only.get("x-kubernetes-validations", []), *rest.get("x-kubernetes-validations", [])]
         return {**only, **rest, **({"x-kubernetes-validations": validations} if validations else {})}
     if [branch["type"] for branch in branches] == ["integer", "string"]:
-        longest = max(LONGEST_WORD, branches[1].get("maxLength", 0))
+        longest = branches[1].get("maxLength", LONGEST_WORD)
         return {**rest, "x-kubernetes-int-or-string": True, "maxLength": longest}
     raise SchemaError(f"a structural schema has one type a field; this one has {schema['anyOf']}")

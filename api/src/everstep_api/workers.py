@@ -20,9 +20,10 @@ class Resources(Resource):
     """What one worker may use."""
 
     limits: Annotated[Quantities, absent("no limit")] = Field(default_factory=dict)
-    """Upper bounds by resource, for example `nvidia.com/gpu: 8` and `memory: 64Gi`. Memory counts /dev/shm."""
+    """Upper bounds by resource, such as `nvidia.com/gpu: 8` and `memory: 64Gi`. Write each as a whole number or as
+    text, a fraction as text only: half a CPU is `500m` or `"0.5"` in quotes. Memory counts /dev/shm."""
     requests: Annotated[Quantities, derived("the limits")] = Field(default_factory=dict)
-    """What the scheduler sets aside, by resource."""
+    """What the scheduler sets aside, by resource; each a whole number or text, as in limits."""
 
 
 class EmptyDirectory(Resource):
@@ -31,7 +32,7 @@ class EmptyDirectory(Resource):
     medium: Annotated[Literal["Memory"] | None, absent("the node's disk")] = None
     """`Memory` keeps the folder in the pod's memory."""
     size_limit: Annotated[Quantity | None, absent("no limit")] = None
-    """Most bytes that the folder may hold, such as `200Gi`."""
+    """Most bytes that the folder may hold: text with a unit, such as `200Gi`, or a whole number."""
 
 
 class Claim(Resource):
@@ -47,13 +48,13 @@ class HostDirectory(Resource):
     path: Annotated[
         str,
         Field(max_length=1024),
-        matches("/.*", says="'%s' is no absolute path; begin it with /"),
+        matches("/.*", says="'%s' is not an absolute path; begin it with /"),
     ]
     """Absolute path on the node; made when it is missing."""
 
 
 class Cache(Resource):
-    """Where a worker keeps what it can fetch again: weights, token stores, compiled kernels. Exactly one kind."""
+    """Where a worker keeps what it can fetch or compute again. Exactly one kind."""
 
     one_of = ("emptyDir", "persistentVolumeClaim", "hostPath")
     guards = (exactly_one_of(*one_of),)
@@ -80,9 +81,9 @@ class Workers(Resource):
     )
 
     replicas: Annotated[WorkerCount, job_only]
-    """Workers that the job wants, 1 to 2048; `kubectl scale` changes it, also while the job runs."""
+    """Number of workers wanted, 1 to 2048. `kubectl scale` changes it, even while the job runs."""
     min_replicas: Annotated[WorkerCount | None, derived("the value of replicas, so that all must be there")] = None
-    """Workers with which the job still trains when the others are lost or cannot be had; it grows back to replicas."""
+    """Fewest workers with which the job trains when others are lost or not available; it grows back to replicas."""
     image: Annotated[
         str | None, Field(min_length=1, max_length=512), derived("the trainer image of the operator's release")
     ] = None
@@ -90,10 +91,12 @@ class Workers(Resource):
     resources: Resources = Resources()
     """What each worker may use: limits and requests as in a container."""
     processes_per_worker: Annotated[int | Literal["auto"], auto_or("processes")] = "auto"
-    """Ranks in each worker: a whole number, or `auto` for one per device that the worker sees, or 1 without devices."""
+    """Ranks in each worker. Write a whole number, or `auto` for one per device that the worker sees (1 without any)."""
     env: Annotated[tuple[EnvironmentVariable, ...], Field(max_length=128), by_name, absent("none")] = ()
     """Environment variables of the ranks, by name."""
     cache: Cache = Cache(empty_dir=EmptyDirectory())
-    """Where weights, token stores and kernels are kept: exactly one of emptyDir, persistentVolumeClaim, hostPath."""
+    """Where a worker keeps what it can fetch or compute again (weights, tokenized data, compiled kernels): exactly
+    one of
+    emptyDir, persistentVolumeClaim, hostPath."""
     template: Template = Template()
-    """A pod template that completes ours; anything that a pod can have."""
+    """A pod template for whatever else a pod can have; it is merged into the pod that the operator makes."""

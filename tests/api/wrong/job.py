@@ -28,32 +28,32 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a name with a dot",
         {"metadata.name": "fine.tune"},
-        'metadata.name: Invalid value: "fine.tune": fine.tune cannot be part of a host name; use small '
+        'metadata.name: Invalid value: "fine.tune": fine.tune cannot be part of a host name; use lowercase '
         "letters and digits, and '-' between them",
     ),
     wrong(
         "a storage without a scheme",
         {"spec.storage.uri": "team/runs"},
-        "spec.storage.uri: Invalid value: \"team/runs\": 'team/runs' is no address of a store; write one "
-        "such as s3://bucket/folder (s3, gs, az, pvc or file)",
+        "spec.storage.uri: Invalid value: \"team/runs\": 'team/runs' is not a storage address; write one such "
+        "as s3://bucket/folder (s3, gs, az, pvc or file)",
     ),
     wrong(
         "a storage on the web",
         {"spec.storage.uri": "https://team/runs"},
-        "spec.storage.uri: Invalid value: \"https://team/runs\": 'https://team/runs' is no address of a "
-        "store; write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
+        "spec.storage.uri: Invalid value: \"https://team/runs\": 'https://team/runs' is not a storage address; "
+        "write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
     ),
     wrong(
         "a storage with a space",
         {"spec.storage.uri": "s3://team/my runs"},
-        "spec.storage.uri: Invalid value: \"s3://team/my runs\": 's3://team/my runs' is no address of a "
-        "store; write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
+        "spec.storage.uri: Invalid value: \"s3://team/my runs\": 's3://team/my runs' is not a storage address; "
+        "write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
     ),
     wrong(
         "a profile in capitals",
         {"spec.profile": "H100"},
-        "spec.profile: Invalid value: \"H100\": 'H100' is no name; use small letters, digits and '-', with a "
-        "letter or digit at both ends",
+        "spec.profile: Invalid value: \"H100\": 'H100' is not a valid name; use lowercase letters, digits and "
+        "'-', with a letter or digit at both ends",
     ),
     wrong(
         "a script, which is not built",
@@ -95,8 +95,8 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a start that may take longer than the job",
         {"spec.startupDeadlineSeconds": 7200, "spec.activeDeadlineSeconds": 3600},
-        "spec.startupDeadlineSeconds: Invalid value: startupDeadlineSeconds is 7200, which lies beyond "
-        "activeDeadlineSeconds 3600; make it shorter",
+        "spec.startupDeadlineSeconds: Invalid value: startupDeadlineSeconds is 7200 but "
+        "activeDeadlineSeconds is 3600; use 3600 or less",
     ),
     wrong(
         "a negative time to live",
@@ -127,7 +127,7 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "an output on the hub",
         {"spec.output.uri": "hf://team/model"},
-        "spec.output.uri: Invalid value: \"hf://team/model\": 'hf://team/model' is no address of a store; "
+        "spec.output.uri: Invalid value: \"hf://team/model\": 'hf://team/model' is not a storage address; "
         "write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
     ),
     wrong(

@@ -21,18 +21,19 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a model from nowhere",
         {"spec.recipe.model": {}},
-        "spec.recipe.model: Invalid value: has none of source or config; write exactly one of them",
+        "spec.recipe.model: Invalid value: has neither source nor config; write exactly one of them",
     ),
     wrong(
         "a model from two places",
         {"spec.recipe.model.config": {"model_type": "llama"}},
-        "spec.recipe.model: Invalid value: has source and config together; keep exactly one of source or config",
+        "spec.recipe.model: Invalid value: has source and config; keep exactly one of source and config",
     ),
     wrong(
         "a model by its bare name",
         {"spec.recipe.model.source": "gpt2"},
-        "spec.recipe.model.source: Invalid value: \"gpt2\": 'gpt2' is no address of a model; write "
-        "hf://organisation/name@revision, or one such as s3://bucket/folder (s3, gs, az, pvc or file)",
+        "spec.recipe.model.source: Invalid value: \"gpt2\": 'gpt2' is not a model address; write "
+        "hf://organisation/name@revision, or a storage address such as s3://bucket/folder (s3, gs, az, pvc "
+        "or file)",
     ),
     wrong(
         "a configuration without its kind",
@@ -42,8 +43,8 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "adapters beside random weights",
         {"spec.recipe.model": {"config": {"model_type": "llama"}, "tokenizer": {"source": "a/b"}, "lora": {}}},
-        "spec.recipe.model.lora: Invalid value: has lora with config, but adapters beside random weights "
-        "learn little; remove lora or name a source",
+        "spec.recipe.model.lora: Invalid value: has lora beside config, but adapters learn little on random "
+        "weights; remove lora or name a source",
     ),
     wrong(
         "quantization, which is not built",
@@ -77,7 +78,7 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "two chat templates",
         {"spec.recipe.model.chatTemplate": {"inline": "a", "configMapKeyRef": {"name": "a", "key": "b"}}},
-        "spec.recipe.model.chatTemplate: Invalid value: has inline and configMapKeyRef together; keep "
-        "exactly one of inline or configMapKeyRef",
+        "spec.recipe.model.chatTemplate: Invalid value: has inline and configMapKeyRef; keep exactly one of "
+        "inline and configMapKeyRef",
     ),
 )

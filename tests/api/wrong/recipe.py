@@ -11,8 +11,8 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "data on the hub",
         {"spec.recipe.data.train": [{"source": "hf://team/data"}]},
-        "spec.recipe.data.train[0].source: Invalid value: \"hf://team/data\": 'hf://team/data' is no address "
-        "of a store; write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
+        "spec.recipe.data.train[0].source: Invalid value: \"hf://team/data\": 'hf://team/data' is not a "
+        "storage address; write one such as s3://bucket/folder (s3, gs, az, pvc or file)",
     ),
     wrong(
         "a format that is not built",
@@ -45,8 +45,8 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "holding out in two ways",
         {"spec.recipe.data.validation": {"fraction": 0.1, "sources": [{"source": "s3://a/b"}]}},
-        "spec.recipe.data.validation: Invalid value: has fraction and sources together; keep exactly one "
-        "of fraction or sources",
+        "spec.recipe.data.validation: Invalid value: has fraction and sources; keep exactly one of fraction "
+        "and sources",
     ),
     wrong(
         "rows of 4 tokens",
@@ -107,13 +107,13 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "warming up in two ways",
         {"spec.recipe.schedule.warmup": {"ratio": 0.1, "steps": 10}},
-        "spec.recipe.schedule.warmup: Invalid value: has ratio and steps together; keep exactly one of ratio or steps",
+        "spec.recipe.schedule.warmup: Invalid value: has ratio and steps; keep exactly one of ratio and steps",
     ),
     wrong(
         "warming up for longer than training",
         {"spec.recipe.schedule.warmup": {"steps": 100}, "spec.recipe.duration": {"steps": 100}},
-        "spec.recipe.schedule: Invalid value: schedule.warmup.steps is 100 but duration.steps is 100; warm "
-        "up in fewer steps than there are",
+        "spec.recipe.schedule: Invalid value: schedule.warmup.steps is 100 but duration.steps is 100; use "
+        "fewer steps for the warmup",
     ),
     wrong(
         "warming up all the time",
@@ -129,30 +129,30 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a batch that micro-batches do not fill",
         {"spec.recipe.batch": {"size": 10, "microSize": 4}},
-        "spec.recipe.batch.size: Invalid value: size is 10, which is no multiple of microSize 4; choose a size that is",
+        "spec.recipe.batch.size: Invalid value: size is 10, which is not a multiple of microSize 4; choose a "
+        "multiple of it",
     ),
     wrong(
         "a micro-batch by a word",
         {"spec.recipe.batch.microSize": "max"},
-        "spec.recipe.batch.microSize: Invalid value: \"max\": 'max' is no number of rows; write auto, or a "
-        "whole number of 1 or more",
+        "spec.recipe.batch.microSize: Invalid value: \"max\": 'max' is not a valid number of rows; write auto, "
+        "or a whole number of 1 or more",
     ),
     wrong(
         "two durations",
         {"spec.recipe.duration": {"epochs": 1, "steps": 100}},
-        "spec.recipe.duration: Invalid value: has epochs and steps together; keep exactly one of epochs, "
-        "steps or tokens",
+        "spec.recipe.duration: Invalid value: has epochs and steps; keep exactly one of epochs, steps and tokens",
     ),
     wrong(
         "three durations",
         {"spec.recipe.duration": {"epochs": 1, "steps": 100, "tokens": 1000}},
-        "spec.recipe.duration: Invalid value: has epochs and steps and tokens together; keep exactly one "
-        "of epochs, steps or tokens",
+        "spec.recipe.duration: Invalid value: has epochs, steps and tokens; keep exactly one of epochs, "
+        "steps and tokens",
     ),
     wrong(
         "no duration",
         {"spec.recipe.duration": {}},
-        "spec.recipe.duration: Invalid value: has none of epochs, steps or tokens; write exactly one of them",
+        "spec.recipe.duration: Invalid value: has none of epochs, steps and tokens; write exactly one of them",
     ),
     wrong(
         "half an epoch",

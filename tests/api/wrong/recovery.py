@@ -42,14 +42,14 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "snapshots never",
         {"spec.checkpoint.snapshots.everySteps": "never"},
-        "spec.checkpoint.snapshots.everySteps: Invalid value: \"never\": 'never' is no number of steps; "
-        "write auto, or a whole number of 1 or more",
+        "spec.checkpoint.snapshots.everySteps: Invalid value: \"never\": 'never' is not a valid number of "
+        "steps; write auto, or a whole number of 1 or more",
     ),
     wrong(
         "snapshots every 0 steps",
         {"spec.checkpoint.snapshots.everySteps": 0},
-        "spec.checkpoint.snapshots.everySteps: Invalid value: 0: '0' is no number of steps; write auto, or "
-        "a whole number of 1 or more",
+        "spec.checkpoint.snapshots.everySteps: Invalid value: 0: '0' is not a valid number of steps; write "
+        "auto, or a whole number of 1 or more",
     ),
     wrong(
         "a negative budget",

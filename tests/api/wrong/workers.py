@@ -2,6 +2,9 @@
 
 from tests.api.wrong.case import GONE, Wrong, wrong
 
+A = {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}
+EVERSTEP_WORKER = {"name": "EVERSTEP_WORKER", "value": "0"}
+
 CASES: tuple[Wrong, ...] = (
     wrong(
         "no number of workers",
@@ -58,32 +61,43 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "0 processes",
         {"spec.workers.processesPerWorker": 0},
-        "spec.workers.processesPerWorker: Invalid value: 0: '0' is no number of processes; write auto, or "
-        "a whole number of 1 or more",
+        "spec.workers.processesPerWorker: Invalid value: 0: '0' is not a valid number of processes; write "
+        "auto, or a whole number of 1 or more",
     ),
     wrong(
         "processes by a word",
         {"spec.workers.processesPerWorker": "all"},
-        "spec.workers.processesPerWorker: Invalid value: \"all\": 'all' is no number of processes; write "
-        "auto, or a whole number of 1 or more",
+        "spec.workers.processesPerWorker: Invalid value: \"all\": 'all' is not a valid number of processes; "
+        "write auto, or a whole number of 1 or more",
     ),
     wrong(
         "a unit that Kubernetes does not know",
         {"spec.workers.resources": {"limits": {"memory": "64GiB"}}},
-        "spec.workers.resources.limits[memory]: Invalid value: \"64GiB\": '64GiB' is no quantity; write a "
+        "spec.workers.resources.limits[memory]: Invalid value: \"64GiB\": '64GiB' is not a quantity; write a "
         "number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
     ),
     wrong(
         "a negative limit",
         {"spec.workers.resources": {"limits": {"cpu": -1}}},
-        "spec.workers.resources.limits[cpu]: Invalid value: -1: '-1' is no quantity; write a number of 0 "
+        "spec.workers.resources.limits[cpu]: Invalid value: -1: '-1' is not a quantity; write a number of 0 "
         "or more with or without a unit, such as 8, 500m or 64Gi",
     ),
     wrong(
         "a negative limit with a unit",
         {"spec.workers.resources": {"limits": {"memory": "-1Gi"}}},
-        "spec.workers.resources.limits[memory]: Invalid value: \"-1Gi\": '-1Gi' is no quantity; write a "
+        "spec.workers.resources.limits[memory]: Invalid value: \"-1Gi\": '-1Gi' is not a quantity; write a "
         "number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
+    ),
+    wrong(
+        "half a CPU as a number",
+        {"spec.workers.resources": {"limits": {"cpu": 0.5}}},
+        'spec.workers.resources.limits.cpu: Invalid value: "number": spec.workers.resources.limits.cpu in '
+        'body must be of type integer,string: "number"',
+    ),
+    wrong(
+        "a quantity of 33 digits",
+        {"spec.workers.resources": {"limits": {"cpu": "1" * 33}}},
+        "spec.workers.resources.limits.cpu: Too long: may not be more than 32 bytes",
     ),
     wrong(
         "resources without limits",
@@ -93,12 +107,12 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a variable without a value",
         {"spec.workers.env": [{"name": "A"}]},
-        "spec.workers.env[0]: Invalid value: has none of value or valueFrom; write exactly one of them",
+        "spec.workers.env[0]: Invalid value: has neither value nor valueFrom; write exactly one of them",
     ),
     wrong(
         "a variable with two values",
         {"spec.workers.env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]},
-        "spec.workers.env[0]: Invalid value: has value and valueFrom together; keep exactly one of value or valueFrom",
+        "spec.workers.env[0]: Invalid value: has value and valueFrom; keep exactly one of value and valueFrom",
     ),
     wrong(
         "a number as a variable's value",
@@ -115,18 +129,18 @@ CASES: tuple[Wrong, ...] = (
         "a variable of the operator",
         {"spec.workers.env": [{"name": "EVERSTEP_JOB", "value": "x"}]},
         'spec.workers.env[0].name: Invalid value: "EVERSTEP_JOB": EVERSTEP_JOB begins with EVERSTEP_, '
-        "which is how the operator talks to its agents; use another name",
+        "which is reserved for the operator; use another name",
     ),
     wrong(
         "a variable that begins with a digit",
         {"spec.workers.env": [{"name": "1A", "value": "x"}]},
-        "spec.workers.env[0].name: Invalid value: \"1A\": '1A' is no name of a variable; use letters, "
-        "digits, '_', '-' and '.', not a digit first",
+        "spec.workers.env[0].name: Invalid value: \"1A\": '1A' is not a valid variable name; use letters, "
+        "digits, '_', '-' and '.', but no digit first",
     ),
     wrong(
         "a variable from nowhere",
         {"spec.workers.env": [{"name": "A", "valueFrom": {}}]},
-        "spec.workers.env[0].valueFrom: Invalid value: has none of secretKeyRef, configMapKeyRef or "
+        "spec.workers.env[0].valueFrom: Invalid value: has none of secretKeyRef, configMapKeyRef and "
         "fieldRef; write exactly one of them",
     ),
     wrong(
@@ -142,25 +156,25 @@ CASES: tuple[Wrong, ...] = (
                 }
             ]
         },
-        "spec.workers.env[0].valueFrom: Invalid value: has secretKeyRef and configMapKeyRef together; keep "
-        "exactly one of secretKeyRef, configMapKeyRef or fieldRef",
+        "spec.workers.env[0].valueFrom: Invalid value: has secretKeyRef and configMapKeyRef; keep exactly "
+        "one of secretKeyRef, configMapKeyRef and fieldRef",
     ),
     wrong(
         "two caches",
         {"spec.workers.cache": {"emptyDir": {}, "hostPath": {"path": "/cache"}}},
-        "spec.workers.cache: Invalid value: has emptyDir and hostPath together; keep exactly one of "
-        "emptyDir, persistentVolumeClaim or hostPath",
+        "spec.workers.cache: Invalid value: has emptyDir and hostPath; keep exactly one of emptyDir, "
+        "persistentVolumeClaim and hostPath",
     ),
     wrong(
         "no cache at all",
         {"spec.workers.cache": {}},
-        "spec.workers.cache: Invalid value: has none of emptyDir, persistentVolumeClaim or hostPath; write "
+        "spec.workers.cache: Invalid value: has none of emptyDir, persistentVolumeClaim and hostPath; write "
         "exactly one of them",
     ),
     wrong(
         "a cache at a relative path",
         {"spec.workers.cache": {"hostPath": {"path": "cache"}}},
-        "spec.workers.cache.hostPath.path: Invalid value: \"cache\": 'cache' is no absolute path; begin it with /",
+        "spec.workers.cache.hostPath.path: Invalid value: \"cache\": 'cache' is not an absolute path; begin it with /",
     ),
     wrong(
         "a cache on an unknown medium",
@@ -170,7 +184,7 @@ CASES: tuple[Wrong, ...] = (
     wrong(
         "a cache of an unknown size",
         {"spec.workers.cache": {"emptyDir": {"sizeLimit": "much"}}},
-        "spec.workers.cache.emptyDir.sizeLimit: Invalid value: \"much\": 'much' is no quantity; write a "
+        "spec.workers.cache.emptyDir.sizeLimit: Invalid value: \"much\": 'much' is not a quantity; write a "
         "number of 0 or more with or without a unit, such as 8, 500m or 64Gi",
     ),
     wrong(
@@ -183,19 +197,37 @@ CASES: tuple[Wrong, ...] = (
         "a command for the trainer in the template",
         {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "command": ["sh"]}]}}},
         "spec.workers.template.spec.containers[0].command: Invalid value: the container trainer sets "
-        "command; remove it: a recipe is run by Everstep's agent",
+        "command; remove it, because Everstep's agent runs the recipe",
     ),
     wrong(
         "arguments for the trainer in the template",
         {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "args": ["-c"]}]}}},
         "spec.workers.template.spec.containers[0].args: Invalid value: the container trainer sets args; "
-        "remove it: a recipe is run by Everstep's agent",
+        "remove it, because Everstep's agent runs the recipe",
     ),
     wrong(
         "resources for the trainer in the template",
         {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "resources": {"limits": {"cpu": 1}}}]}}},
         "spec.workers.template.spec.containers[0].resources: Invalid value: the container trainer sets "
         "resources; set spec.workers.resources instead",
+    ),
+    wrong(
+        "a variable of the operator in the template",
+        {"spec.workers.template": {"spec": {"containers": [{"name": "trainer", "env": [A, EVERSTEP_WORKER]}]}}},
+        "spec.workers.template.spec.containers[0].env: Invalid value: EVERSTEP_WORKER begins with EVERSTEP_, "
+        "which is reserved for the operator; use another name",
+    ),
+    wrong(
+        "a label of the operator in the template",
+        {"spec.workers.template": {"metadata": {"labels": {"team": "a", "everstep.dev/job-uid": "x"}}}},
+        "spec.workers.template.metadata.labels: Invalid value: the label everstep.dev/job-uid begins with "
+        "everstep.dev/, which is reserved for the operator; use another prefix",
+    ),
+    wrong(
+        "an annotation of the operator in the template",
+        {"spec.workers.template": {"metadata": {"annotations": {"everstep.dev/world": "3"}}}},
+        "spec.workers.template.metadata.annotations: Invalid value: the annotation everstep.dev/world begins "
+        "with everstep.dev/, which is reserved for the operator; use another prefix",
     ),
     wrong(
         "a container without a name",

@@ -1,7 +1,7 @@
 // kubelite is etcd, Kubernetes and kubectl in one program: it becomes the one by whose name it is called.
 //
-// Its components share nearly all of their code, so one link instead of seven saves minutes of building and a gigabyte
-// of disk. They are run through links, as busybox is: etcd -> kubelite, kubelet -> kubelite and so on.
+// Its components share most of their code, so one program of 145 MB, linked once, does for seven. It is run through
+// symbolic links, as busybox is: etcd -> kubelite, kubelet -> kubelite and so on.
 package main
 
 import (
