@@ -13,7 +13,7 @@ from everstep_trainer.optim import ShardedAdamW
 from everstep_trainer.parallel.shard import shard
 from everstep_trainer.parallel.world import Sharding, World
 from everstep_trainer.step import MicroBatch, Outcome, RowsLostError, Wish, Work, take_step
-from tests.unit.parallel.toys import a_llama, a_work, loss_of, plain_losses
+from tests.unit.parallel.toys import a_llama, a_work, loss_of, plain_loop
 from tests.unit.parallel.worlds import run_world
 
 STEPS = 20
@@ -60,11 +60,11 @@ def step(model: nn.Module, optimizer: ShardedAdamW, world: World, number: int, *
     ],
 )
 def test_any_world_learns_what_a_plain_loop_learns(size: int, sharding: Sharding, per_worker: int) -> None:
-    losses, model = plain_losses(STEPS, learning_rate=RATE, weight_decay=DECAY)
+    losses, norms, model = plain_loop(STEPS, learning_rate=RATE, weight_decay=DECAY)
 
-    for ours, norms, whole in run_world(size, a_trained_world, sharding=sharding, per_worker=per_worker):
-        np.testing.assert_allclose(ours, losses, rtol=1e-3)
-        assert all(norm > 0 for norm in norms)
+    for our_losses, our_norms, whole in run_world(size, a_trained_world, sharding=sharding, per_worker=per_worker):
+        np.testing.assert_allclose(our_losses, losses, rtol=1e-3)
+        np.testing.assert_allclose(our_norms, norms, rtol=1e-3)  # AdamW itself would not notice a gradient's scale
         for name, weight in model.named_parameters():
             np.testing.assert_allclose(whole[name], weight.detach().numpy(), atol=1e-3)
     assert losses[-1] < losses[0]

@@ -68,8 +68,8 @@ def loss_of(model: nn.Module, micro_batch: MicroBatch) -> Tensor:
     return cross_entropy(logits[:, :-1].float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum")
 
 
-def plain_losses(steps: int, *, learning_rate: float, weight_decay: float = 0.0) -> tuple[list[float], nn.Module]:
-    """Losses and model of a plain loop."""
+def plain_loop(steps: int, *, learning_rate: float, weight_decay: float) -> tuple[list[float], list[float], nn.Module]:
+    """Losses, lengths of the gradients, and the model of a plain loop."""
     model = a_llama()
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
     others = [weight for weight in model.parameters() if weight.ndim == 1]
@@ -78,13 +78,13 @@ def plain_losses(steps: int, *, learning_rate: float, weight_decay: float = 0.0)
         lr=learning_rate,
         betas=(0.9, 0.95),
     )
-    losses = []
+    losses, norms = [], []
     for step in range(1, steps + 1):
         tokens = torch.stack([row_of(row) for row in rows_in(step)])
         loss = model(input_ids=tokens, labels=tokens, use_cache=False).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)))
         adamw.step()
         adamw.zero_grad()
         losses.append(float(loss.detach()))
-    return losses, model
+    return losses, norms, model

@@ -170,6 +170,17 @@ def test_one_flipped_byte_is_found_and_the_checkpoint_before_is_used_loudly(
     assert "all take the checkpoint before step 2" in words
 
 
+def test_a_whole_part_of_another_state_is_damage(tmp_path: Path) -> None:
+    """Its own digests are right; the manifest knows better."""
+    store, cache = str(tmp_path / "store"), tmp_path / "cache"
+    run_world(2, trained, store, cache, 2)
+    ckpt = tmp_path / "store" / "ckpt"
+    for name in ("1.json", "1.safetensors"):
+        (ckpt / "1-2" / name).write_bytes((ckpt / "1-1" / name).read_bytes())
+
+    assert [step for step, *_ in run_world(2, chosen, store, number=2)] == [1, 1]
+
+
 def test_a_file_that_was_cut_is_damage(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     run_world(1, trained, store, tmp_path / "cache", 1)
