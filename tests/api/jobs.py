@@ -15,8 +15,9 @@ TIMEOUT_S = 10
 class Refused(Exception):  # noqa: N818  # it is what happened to a request, as in `pytest.raises(Refused)`
     """The API server did not take it; `sentence` is what it said about the object."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(f"{status}: {sentence}")
+        self.status = status
         self.sentence = sentence
 
 
@@ -66,7 +67,7 @@ class Jobs:
         try:
             answer = getattr(self.api, method)(**place, **validation, **arguments, _request_timeout=TIMEOUT_S)
         except client.ApiException as error:
-            raise Refused(_sentence(json.loads(error.body or "{}").get("message", ""))) from None
+            raise Refused(error.status, _sentence(json.loads(error.body or "{}").get("message", ""))) from None
         stored: Manifest = answer
         return stored
 

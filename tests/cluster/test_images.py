@@ -35,6 +35,7 @@ class Pods:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         }
+        container["volumeMounts"] = [{"name": "scratch", "mountPath": "/tmp"}]  # noqa: S108 - as in a job's pods
         spec: Manifest = {"restartPolicy": "Never", "tolerations": [{"operator": "Exists"}], "containers": [container]}
         spec["securityContext"] = {
             "runAsNonRoot": True,
@@ -42,6 +43,7 @@ class Pods:
             "runAsGroup": ANYBODY,
             "seccompProfile": {"type": "RuntimeDefault"},
         }
+        spec["volumes"] = [{"name": "scratch", "emptyDir": {}}]
         if node:
             spec["nodeSelector"] = {"kubernetes.io/hostname": node}
         metadata = {"name": name, "namespace": self.namespace}

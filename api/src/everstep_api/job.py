@@ -19,6 +19,7 @@ from everstep_api.workers import Workers
 
 GROUP = "everstep.dev"
 VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "TrainingJob"
 PLURAL = "trainingjobs"
 DEFAULT_CONTROLLER = f"{GROUP}/operator"

@@ -2,7 +2,7 @@
 
 Shapes: B rows, L tokens in a row, D numbers in a hidden state, N positions that count, V words.
 """
-# ruff: noqa: N803, N806 - names of tensors carry their shape
+
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from everstep_api.data import Source
+from everstep_api.digests import recipe_hash
 from everstep_api.recipe import Recipe
-from everstep_api.resolve import recipe_hash
 from everstep_api.wire.decode import decode, encode
 from everstep_api.wire.sync import Phase
 from everstep_trainer.context import JobContext

@@ -30,7 +30,7 @@ def accept(seen: Observation) -> Acceptance:
             spec=None,
             profile=seen.job.status.profile,
             may_make_pods=False,
-            said=sentences.spec_invalid(error.problems),
+            said=sentences.spec_invalid(error.mistakes),
         )
     refusal = seen.refusal
     return Acceptance(

@@ -2,7 +2,7 @@
 
 Shapes: B rows in a micro-batch, L tokens in a row.
 """
-# ruff: noqa: N815 - names of tensors carry their shape
+
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Shapes: L tokens in a row.
 """
-# ruff: noqa: N815 - names of tensors carry their shape
+
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence

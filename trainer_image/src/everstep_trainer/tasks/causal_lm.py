@@ -2,7 +2,7 @@
 
 Shapes: B rows, L tokens in a row, D numbers in a hidden state.
 """
-# ruff: noqa: N803, N806 - names of tensors carry their shape
+
 
 import sys
 from typing import Protocol, cast
