@@ -52,7 +52,7 @@ crds: install ## write crds/ from the models
 
 test: install ## every test; says at the end how long each part took
 	@took=""
-	for part in programs test-unit test-api test-cluster; do
+	for part in programs test-unit test-api test-fabric test-cluster; do
 	  echo "== make $$part"
 	  begin=$$SECONDS
 	  $(MAKE) --no-print-directory $$part
@@ -65,6 +65,9 @@ test-unit: install ## rules and tables: no cluster, seconds
 
 test-api: programs ## the resource on a real kube-apiserver, a minute
 	$(BIN)/pytest tests/api $(ARGS)
+
+test-fabric: install ## whole jobs and their faults on this machine, without a cluster
+	$(BIN)/pytest tests/fabric $(ARGS)
 
 test-cluster: programs ## real nodes and their faults (as root on Linux, or on the cluster of DEVCLUSTER_CONTEXT)
 	$(BIN)/pytest tests/cluster $(ARGS)
@@ -80,8 +83,12 @@ cluster: install ## a Kubernetes of three nodes on this machine, with DNS and an
 cluster-down: install ## remove it with its data
 	$(CLUSTER) down
 
+image: install ## the operator's and the trainer's image, by docker or buildah
+	$(CLUSTER) image build operator
+	$(CLUSTER) image build trainer
+
 clean: ## remove the environment and caches of this folder; ~/.cache/everstep holds the built programs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install lock lint format crds test test-unit test-api test-cluster programs cluster cluster-down clean
+.PHONY: help install lock lint format crds test test-unit test-api test-fabric test-cluster programs cluster cluster-down image clean
