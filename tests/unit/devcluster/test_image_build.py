@@ -14,6 +14,8 @@ STORE = """\
 #!/bin/sh
 echo "$@" >> {log}
 case "$1" in
+  images) tac {images} ;;
+  rmi) shift; for image; do grep -vxF "$image" {images} > {images}.new; mv {images}.new {images}; done ;;
   image) grep --quiet --line-regexp --fixed-strings "$4" {images} || exit 1 ;;
   build) {failure}; echo "$3" | sed s/--tag=// >> {images} ;;
 esac
@@ -77,6 +79,14 @@ def test_a_change_of_what_the_image_does_not_hold_builds_nothing(docker: Docker)
     (docker.code.parent / "__pycache__" / "code.pyc").write_text("compiled\n")
     assert docker.build() == before
     assert docker.builds() == 1
+
+
+def test_this_image_and_the_one_before_are_kept_and_older_ones_go(docker: Docker) -> None:
+    built = []
+    for number in range(4):
+        docker.code.write_text(f"x = {number}\n")
+        built.append(docker.build())
+    assert (docker.folder / "images").read_text().split() == built[-2:]
 
 
 def test_targets_are_images_of_their_own(docker: Docker) -> None:
