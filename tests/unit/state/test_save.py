@@ -92,6 +92,28 @@ def test_the_loop_does_not_wait_for_the_storage(
     assert valid_points(run, {}) == [StatePoint(world=0, step=1)]
 
 
+def test_lines_of_steps_that_are_taken_while_an_upload_is_on_its_way_come_with_the_next(
+    run: Store, saver: Saver, optimizer: ShardedAdamW, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_noted = Event()
+    create = Store.put_if_absent
+
+    def wait(store: Store, name: str, content: bytes) -> bool:
+        assert is_noted.wait(TIMEOUT_S)
+        return create(store, name, content)
+
+    monkeypatch.setattr(Store, "put_if_absent", wait)
+    saver.note(a_line(1))
+    saver.save(optimizer.state(), counters_at(1))
+    saver.note(a_line(2))
+    is_noted.set()
+    assert saver.wait()
+    saver.save(optimizer.state(), counters_at(2))
+
+    assert saver.wait()
+    assert [line.step for line in read_ledger(run)] == [1, 2]
+
+
 def test_what_killed_ranks_left_in_the_cache_is_removed(run: Store, tmp_path: Path) -> None:
     left = tmp_path / "cache" / "-1-4-0.safetensors"
     cache = tmp_path / "cache"
