@@ -1,5 +1,6 @@
 """A stage for decisions: pods and agents that do what a test says, and a status that is kept from look to look."""
 
+import itertools
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ class Play:
         self.refusal: Refusal | None = None
         self.reports = Reports(per_s=1000, now=lambda: self.now)
         self.leading_since = BEGIN
+        self._numbers = itertools.count(100)
 
     # -- what happens
 
@@ -130,7 +132,7 @@ class Play:
             self.pods[doomed.uid] = replace(self.pods[doomed.uid], is_deleted=True)
         for new in decision.create:
             self.now += timedelta(milliseconds=1)
-            uid = str(uuid.UUID(int=len(self.pods) + 100))
+            uid = str(uuid.UUID(int=next(self._numbers)))
             self.pods[uid] = Pod(name=f"pod-{uid[-4:]}", uid=uid, worker=new.worker, phase="Pending", created=self.now)
         self.status = TrainingJobStatus.model_validate_json(decision.status.model_dump_json(by_alias=True))
         assert self.status == decision.status, "a status comes back from the cluster as it was written"

@@ -53,7 +53,7 @@ def test_a_pod_stands_under_the_restricted_standard() -> None:
 
 def test_a_template_adds_to_the_trainer_and_overrides_where_it_says_the_same() -> None:
     template = {
-        "metadata": {"labels": {"team": "nlp", "everstep.dev/job-uid": "forged"}},
+        "metadata": {"labels": {"team": "nlp"}},
         "spec": {
             "priorityClassName": "low",
             "terminationGracePeriodSeconds": 300,
