@@ -25,9 +25,16 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-lock: ## take newer packages into requirements.lock (ARGS="--upgrade" for all)
-	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --custom-compile-command "make lock"
+SUBSET := $(COMPILE) --constraints requirements.lock
+
+lock: ## take newer packages into the lock files (ARGS="--upgrade" for all)
+	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements.lock $(ARGS)
+	$(SUBSET) requirements/build.in --output-file requirements/build.lock
+	$(SUBSET) requirements/torch.in --output-file requirements/torch.lock
+	$(SUBSET) pyproject.toml --extra operator --output-file requirements/operator.lock
+	$(SUBSET) pyproject.toml --extra trainer --excludes requirements/torch.in --output-file requirements/trainer.lock
 
 # -- checks and tests ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """The order of the work: what is there stays, what is missing is made and put where the examples look for it."""
 
 import platform
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -53,8 +52,8 @@ def prepare(target: str, tell: Tell) -> None:
                 continue
             receipt = receipt.with_part(recipe.part, _deliver(recipe, store, tell))
             receipt.write(store)
-    except (StorageError, FileNotFoundError) as error:
-        raise PrepareError(f"{_sentence(target, error)} {_remedy(target)}") from error
+    except StorageError as error:
+        raise PrepareError(f"{error} {_remedy(target)}") from error
     except RefusedError as error:
         raise PrepareError(f"{error.sentence} {_remedy(target)}") from error
     except OSError as error:
@@ -111,13 +110,6 @@ RECIPES: Iterable[Recipe] = (
     Recipe(part="model", version=1, announcement=_announce_model, make=_make_model),
 )
 """Texts first: they are small, so that a store that refuses says so within seconds."""
-
-
-def _sentence(target: str, error: Exception) -> str:
-    """What the store said, without the XML around an S3 server's own sentence."""
-    if isinstance(error, FileNotFoundError):
-        return f"{target} does not exist."
-    return re.sub(r"<\?xml.*?<Message>(.*?)\.?</Message>.*</Error>", r"\1", str(error), flags=re.DOTALL)
 
 
 def _remedy(target: str) -> str:

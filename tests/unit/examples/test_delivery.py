@@ -223,13 +223,13 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, str, str],
 def test_a_missing_bucket_is_named_with_the_remedy(serve: Callable[[int, str, str], None]) -> None:
     serve(404, "NoSuchBucket", "There is none.")
 
-    with pytest.raises(PrepareError, match=r"^s3://missing does not exist\. Make sure that the bucket exists"):
+    with pytest.raises(PrepareError, match=r"s3://missing/.*NoSuchBucket\. Make sure that the bucket exists"):
         prepare("s3://missing", ignore)
 
 
 @pytest.mark.usefixtures("workshop")
-def test_wrong_keys_are_told_in_the_servers_words_without_its_xml(serve: Callable[[int, str, str], None]) -> None:
+def test_wrong_keys_are_told_by_the_servers_code_without_its_xml(serve: Callable[[int, str, str], None]) -> None:
     serve(403, "SignatureDoesNotMatch", "Check your key.")
 
-    with pytest.raises(PrepareError, match=r"403 Forbidden: Check your key\. Make sure .*AWS_SECRET_ACCESS_KEY"):
+    with pytest.raises(PrepareError, match=r"403 Forbidden: SignatureDoesNotMatch\. Make sure .*AWS_SECRET_ACCESS_KEY"):
         prepare("s3://guarded", ignore)

@@ -70,9 +70,9 @@ def test_variables_of_the_shell_stand_in_for_secrets_and_the_jobs_own_win(tmp_pa
             {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
         ],
     )
-    shell = {"GREETING": "no", "KEY": "secret", "EVERSTEP_WORKER": "7", "HOME": "/home/me"}
+    shell = {"GREETING": "no", "KEY": "secret", "EVERSTEP_WORKER": "7", "HOME": "/root"}
     environment = started(job, tmp_path, shell).environment
-    assert (environment["GREETING"], environment["KEY"], environment["HOME"]) == ("hello", "secret", "/home/me")
+    assert (environment["GREETING"], environment["KEY"], environment["HOME"]) == ("hello", "secret", "/root")
     assert environment["EVERSTEP_WORKER"] == "1"
 
 

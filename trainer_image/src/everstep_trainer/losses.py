@@ -3,7 +3,6 @@
 Shapes: B rows, L tokens in a row, D numbers in a hidden state, N positions that count, V words.
 """
 
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

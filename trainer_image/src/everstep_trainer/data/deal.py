@@ -3,7 +3,6 @@
 Shapes: B rows in a micro-batch, L tokens in a row.
 """
 
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -3,7 +3,6 @@
 Shapes: L tokens in a row.
 """
 
-
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -3,7 +3,6 @@
 Shapes: B rows, L tokens in a row, D numbers in a hidden state.
 """
 
-
 import sys
 from typing import Protocol, cast
 
