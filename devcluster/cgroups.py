@@ -4,7 +4,8 @@ import contextlib
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
-_CONTROLLERS = "+cpu +cpuset +io +memory +pids"
+_CONTROLLERS = "+cpu +cpuset +hugetlb +io +memory +pids"
+"""With v2 the kubelet refuses a root that lacks cpu, cpuset, hugetlb, memory or pids where the kernel has them."""
 
 
 def make_group(path: str) -> None:

@@ -26,7 +26,8 @@ def remains(plan: Plan) -> list[str]:
     """Whatever this machine still has of a cluster."""
     links = [path.name for path in Path("/sys/class/net").glob(f"es{plan.slot}-*")]
     namespaces = [path.name for path in Path("/run/netns").glob(f"es{plan.slot}-*")]
-    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{plan.cgroup}")]
+    hierarchies = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]  # v2 is one, v1 has several
+    groups = [str(path / plan.cgroup) for path in hierarchies if (path / plan.cgroup).exists()]
     folders = [str(path) for path in STATE.glob(f"*{plan.name}*") if path.name != f".{plan.name}.lock"]
     living = [str(pid) for pid in processes.find_below(f"{plan.folder}/")]
     return [*links, *namespaces, *groups, *folders, *living]
