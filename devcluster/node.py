@@ -77,6 +77,8 @@ class Node:
             cgroups.remove_group(self.cgroup)
             cgroups.make_group(self.cgroup)
             self._start_machine()
+        # Also when it runs: whoever started it may have been cut off before it was ready.
+        self._await_machine()
         network.set_cable(self.machine, up=True)
         if not self._is_daemon_running("containerd"):
             self._start_daemon("containerd", ["containerd", "--config", str(self.folder / "containerd.toml")])
@@ -179,6 +181,8 @@ class Node:
             log=self._log("machine"),
             namespace=self.machine.namespace,
         )
+
+    def _await_machine(self) -> None:
         wait_until(
             lambda: Path(f"/proc/{self._first_process() or 0}/root/run/machine-is-ready").exists(),
             timeout_s=_BOOT_TIMEOUT_S,
@@ -189,7 +193,8 @@ class Node:
         processes.spawn(self._inside(command), mark=self._mark(name), log=self._log(name))
 
     def _is_daemon_running(self, name: str) -> bool:
-        return bool(processes.find(self._mark(name)))
+        # Not `find`: the shims of pods carry the mark of the containerd that started them, and live on without it.
+        return processes.is_running(self._mark(name))
 
     def _inside(self, command: Sequence[str]) -> list[str]:
         first = self._first_process()

@@ -63,6 +63,15 @@ def find_below(prefix: str) -> list[int]:
     return sorted(pid for pid, found in _marked() if found.startswith(prefix))
 
 
+def is_running(mark: str) -> bool:
+    """Whether the very process that `spawn` started under `mark` lives; its children may outlive it."""
+    for pid in find(mark):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) == pid:
+                return True
+    return False
+
+
 def is_first_of_namespace(pid: int) -> bool:
     """Whether the process is process 1 of a process namespace below ours."""
     try:

@@ -64,6 +64,16 @@ def test_ending_what_is_gone_already_is_no_error(mark: str, tmp_path: Path) -> N
     processes.end([pid])
 
 
+def test_a_process_whose_children_outlive_it_runs_no_longer(mark: str, tmp_path: Path) -> None:
+    """As containerd's shims do: what must be started again is not what they are."""
+    pid = processes.spawn(["sh", "-c", "sleep 60 & wait"], mark=mark, log=tmp_path / "log")
+    wait_until(lambda: len(processes.find(mark)) == 2, timeout_s=10, failure="the child never came")
+    assert processes.is_running(mark)
+    processes.end([pid])
+    assert len(processes.find(mark)) == 1
+    assert not processes.is_running(mark)
+
+
 def test_marks_are_whole_words(mark: str, tmp_path: Path) -> None:
     processes.spawn(["sleep", "60"], mark=f"{mark}-2", log=tmp_path / "log")
     assert processes.find(mark) == []
