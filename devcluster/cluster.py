@@ -15,7 +15,7 @@ from typing import Self
 
 from devcluster import addons, build, cgroups, host, images, network, processes
 from devcluster.control_plane import ControlPlane
-from devcluster.kubectl import Kubectl
+from devcluster.kubectl import Kubectl, is_ready
 from devcluster.kwok import Kwok
 from devcluster.network import Machine
 from devcluster.node import Node
@@ -119,7 +119,6 @@ class NamespacesCluster:
         with self._locked():
             with _locked(".slots"):  # two clusters may be made at once
                 self._remember(nodes=nodes, slot=slot, fingerprint=_fingerprint(folder))
-            network.check_ranges(self.plan)
             network.add_bridge(self.plan)
             self._start_machines()
             self._await_ready(self.nodes)
@@ -141,13 +140,15 @@ class NamespacesCluster:
         """Say how each part is, as a table."""
         if Record.read(STATE / self.name) is None:
             return f"Cluster {self.name} does not exist; `python -m devcluster up` makes it."
+        host.require_root()
         plane = self.control_plane
         rows = [(part, "on" if processes.find(self.plan.mark(part)) else "off") for part in plane.parts]
         rows += [(node.name, node.state()) for node in self.nodes]
         if plane.server.is_ready():
             rows += [("s3", self.s3.state())]
-            ready = {node["metadata"]["name"]: _is_ready(node) for node in self.kubectl.get("nodes")["items"]}
-            rows = [(part, f"{state}, {ready[part]}" if part in ready else state) for part, state in rows]
+            ready = {node["metadata"]["name"]: is_ready(node) for node in self.kubectl.get("nodes")["items"]}
+            said = {name: "Ready" if yes else "NotReady" for name, yes in ready.items()}
+            rows = [(part, f"{state}, {said[part]}" if part in said else state) for part, state in rows]
         rows += [("kubeconfig", str(self.kubeconfig))]
         return "\n".join(f"{part:<20}{state}" for part, state in rows)
 
@@ -248,9 +249,12 @@ class NamespacesCluster:
             raise DevclusterError(
                 f"Slot {slot} is taken by cluster {others[slot]}; choose another one, or leave --slot out."
             )
-        Record(slot=slot, nodes=wanted, fingerprint=fingerprint).write(STATE / self.name)
+        # Before it is remembered: a cluster that was refused must not hold the slot.
+        network.check_ranges(Plan(name=self.name, slot=slot))
+        # Likewise: cut off in between, the next call would take what runs for its own.
         if known and known.fingerprint != fingerprint:
             processes.end(processes.find_below(f"{STATE / self.name}/"))
+        Record(slot=slot, nodes=wanted, fingerprint=fingerprint).write(STATE / self.name)
 
     def _start_machines(self) -> None:
         plan, plane = self.plan, self.control_plane
@@ -285,6 +289,7 @@ class NamespacesCluster:
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
         """One verb at a time on a cluster: the next one waits."""
+        host.require_root()
         return _locked(self.name)
 
 
@@ -323,8 +328,3 @@ def _in_parallel(calls: Sequence[Callable[[Path], None]], argument: Path) -> Non
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(call, argument) for call in calls]:
             done.result()
-
-
-def _is_ready(node: dict[str, object]) -> str:
-    conditions = node["status"]["conditions"]  # type: ignore[index]  # JSON of the API server
-    return next("Ready" if item["status"] == "True" else "NotReady" for item in conditions if item["type"] == "Ready")

@@ -12,7 +12,7 @@ import yaml
 from devcluster import image_stores, images
 from devcluster.addons import S3
 from devcluster.build import binaries
-from devcluster.kubectl import Kubectl
+from devcluster.kubectl import Kubectl, is_ready
 from devcluster.problem import DevclusterError
 
 _LOAD_TIMEOUT_S = 1800.0
@@ -64,7 +64,7 @@ class ExistingCluster:
         Args:
             nodes: how many Ready nodes it must have; absent: one.
         """
-        ready = [node for node in self._nodes() if _is_ready(node)]
+        ready = [node for node in self._nodes() if is_ready(node)]
         wanted = nodes or 1
         if len(ready) < wanted:
             raise DevclusterError(
@@ -81,7 +81,7 @@ class ExistingCluster:
 
     def status(self) -> str:
         """Say how its nodes and the object store are, as a table."""
-        rows = [(node["metadata"]["name"], "Ready" if _is_ready(node) else "NotReady") for node in self._nodes()]
+        rows = [(node["metadata"]["name"], "Ready" if is_ready(node) else "NotReady") for node in self._nodes()]
         rows += [("s3", self.s3.state()), ("context", self.context), ("kubeconfig", str(self.kubeconfig))]
         return "\n".join(f"{part:<28}{state}" for part, state in rows)
 
@@ -102,11 +102,6 @@ class ExistingCluster:
     def _nodes(self) -> list[dict[str, Any]]:
         nodes: list[dict[str, Any]] = self.kubectl.get("nodes")["items"]
         return nodes
-
-
-def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def _load_command() -> str:

@@ -34,6 +34,19 @@ _FREE_BYTES = 2 * 1000**3  # three nodes, their logs and an image of 200 MB; a n
 _INSTALL_TIMEOUT_S = 600.0
 
 
+_NOT_ROOT = "Namespaces and control groups are made by root; run this as root, for example by `sudo -E`."
+
+
+def require_root() -> None:
+    """Return if this is root, who alone may touch a cluster of this machine.
+
+    Raises:
+        DevclusterError: it is somebody else.
+    """
+    if os.geteuid() != 0:
+        raise DevclusterError(_NOT_ROOT)
+
+
 def require(*, path: str = ENVIRONMENT["PATH"], state: Path = STATE, groups: Path = _CONTROL_GROUPS) -> None:
     """Return once this machine has all that a cluster needs; missing Debian packages are installed.
 
@@ -98,7 +111,7 @@ def _find_unfit(groups: Path) -> Iterator[str]:
     elif not (groups / "cgroup.controllers").exists() and not (groups / "memory").is_dir():
         yield f"No control groups are mounted at {groups}; mount them, or start the container with them."
     if os.geteuid() != 0:
-        yield "Namespaces and control groups are made by root; run this as root, for example by `sudo -E`."
+        yield _NOT_ROOT
 
 
 def _find_narrow(state: Path) -> Iterator[str]:

@@ -56,8 +56,8 @@ def build(target: Target, *, project: Path = PROJECT, console: Console | None = 
 
 
 def _builder() -> str:
-    """Return buildah or docker, whichever is there; buildah, installed with what it needs here, if neither is."""
-    if shutil.which("buildah") is None and shutil.which("docker"):
+    """Return buildah, which is installed with what it needs if root has neither, or docker where buildah cannot be."""
+    if shutil.which("docker") and (shutil.which("buildah") is None or os.geteuid() != 0):
         return "docker"
     host.require_builder()
     return "buildah"

@@ -12,6 +12,12 @@ from devcluster.problem import DevclusterError
 Manifest = dict[str, Any]
 
 
+def is_ready(node: Manifest) -> bool:
+    """Whether a Node is Ready; one that nobody has reported on yet is not."""
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kubectl:
     """One cluster, through the kubectl binary."""

@@ -41,8 +41,9 @@ def check_ranges(plan: Plan) -> None:
         taken = IPv4Network(route["dst"], strict=False)
         for wanted in plan.ranges:
             if wanted.overlaps(taken):
+                where = f" on {route['dev']}" if "dev" in route else ""  # a blackhole has none
                 raise DevclusterError(
-                    f"The address range {wanted} of cluster {plan.name} overlaps {taken} on {route['dev']}; "
+                    f"The address range {wanted} of cluster {plan.name} overlaps the route to {taken}{where}; "
                     "choose another one with --slot 0 to 15."
                 )
 

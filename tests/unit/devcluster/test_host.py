@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from devcluster import host
+from devcluster.cluster import NamespacesCluster
 from devcluster.problem import DevclusterError
 from tests.unit.devcluster import programs
 
@@ -87,6 +89,15 @@ def test_a_package_that_brings_no_program_is_still_missing(machine: Machine) -> 
 def test_without_apt_the_packages_are_named(machine: Machine) -> None:
     with pytest.raises(DevclusterError, match=r"These Debian packages are missing: containerd; install them"):
         host.require(**machine._asdict())
+
+
+def test_no_verb_but_roots_touches_a_cluster_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence instead of what the kernel says about the first file that it refuses."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    cluster = NamespacesCluster(name="nowhere")
+    for verb in (cluster.down, partial(cluster.crash_node, 1)):
+        with pytest.raises(DevclusterError, match=r"run this as root, for example by `sudo -E`"):
+            verb()
 
 
 def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_installed(

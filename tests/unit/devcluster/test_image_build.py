@@ -9,6 +9,7 @@ from rich.console import Console
 from devcluster import host, image_build, python_image
 from devcluster.image_build import Target, build
 from devcluster.problem import DevclusterError
+from tests.unit.devcluster import programs
 
 STORE = """\
 #!/bin/sh
@@ -109,6 +110,16 @@ def test_without_docker_a_user_who_is_not_root_is_told_what_to_do(monkeypatch: p
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(DevclusterError, match="run this as root, or install Docker"):
         host.require_builder()
+
+
+def test_a_user_who_is_not_root_builds_by_docker_also_beside_buildah(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.search_only(monkeypatch, tmp_path / "bin")
+    for name in ("buildah", "docker"):
+        programs.install(tmp_path / "bin", name, "")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert image_build._builder() == "docker"  # noqa: SLF001 - a build by either would need its whole store
 
 
 def test_the_stand_in_for_python_has_every_place_that_a_build_mounts_over() -> None:
