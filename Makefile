@@ -67,10 +67,10 @@ test: install ## every test; says at the end how long each part took
 	done
 	echo "== took$$took"
 
-test-unit: install ## rules and tables: no cluster, seconds
+test-unit: install ## rules, tables, and processes that train tiny models: no cluster, a few minutes
 	$(BIN)/pytest tests/unit $(ARGS)
 
-test-api: programs ## the resource on a real kube-apiserver, a minute
+test-api: programs ## resource and operator on a real kube-apiserver, a few minutes
 	$(BIN)/pytest tests/api $(ARGS)
 
 test-fabric: install ## whole jobs and their faults on this machine, without a cluster

@@ -58,7 +58,8 @@ def run(
 ) -> None:
     """Run a job on this machine, without a cluster: the same decisions, agents and trainers as in one.
 
-    Ends with 0 when the model is written, with 1 when the job failed, and with 2 when the job is none.
+    Ends with 0 when the model is written, with 1 when the job failed, and with 2 when the file
+    holds no valid job.
     """
     console = Console()
     try:
