@@ -3,15 +3,13 @@
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from devcluster import addons, build, cgroups, host, images, network, processes
 from devcluster.control_plane import ControlPlane
@@ -20,34 +18,10 @@ from devcluster.kwok import Kwok
 from devcluster.network import Machine
 from devcluster.node import Node
 from devcluster.problem import DevclusterError
-from devcluster.settings import DEFAULT_NODES, MAX_NODES, SLOTS, STATE, Plan
+from devcluster.record import Record, settle
+from devcluster.settings import STATE, Plan
 
 _READY_TIMEOUT_S = 90.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What a cluster's folder remembers of it."""
-
-    slot: int
-    nodes: int
-    fingerprint: str
-    """Of the programs and of this package: a cluster that others started is started anew."""
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Return the record in `folder`, if there is one."""
-        try:
-            return cls(**json.loads((folder / "cluster.json").read_text()))
-        except FileNotFoundError:
-            return None
-
-    def write(self, folder: Path) -> None:
-        """Keep it in `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / "cluster.json.draft"
-        draft.write_text(json.dumps(asdict(self)))
-        draft.replace(folder / "cluster.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +102,8 @@ class NamespacesCluster:
         """Remove all of it: processes, network, control groups, data."""
         with self._locked():
             processes.end(processes.find_below(f"{STATE / self.name}/"))
-            record = Record.read(STATE / self.name)
-            if record:
-                plan = Plan(name=self.name, slot=record.slot)
+            for slot in self._slots():
+                plan = Plan(name=self.name, slot=slot)
                 network.remove_namespaces(plan)
                 network.remove_bridge(plan)
                 cgroups.remove_group(plan.cgroup)
@@ -216,6 +189,14 @@ class NamespacesCluster:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _slots(self) -> set[int]:
+        """Where it has been seen: by its record, or by its bridge if that is damaged."""
+        seen = {slot for slot, owner in network.owners().items() if owner == STATE / self.name}
+        with contextlib.suppress(DevclusterError):
+            record = Record.read(STATE / self.name)
+            seen |= {record.slot} if record else set()
+        return seen
+
     def _record(self) -> Record:
         record = Record.read(STATE / self.name)
         if record is None:
@@ -226,35 +207,20 @@ class NamespacesCluster:
         return Node(plan=self.plan, number=number, server=self.control_plane.server)
 
     def _remember(self, *, nodes: int | None, slot: int | None, fingerprint: str) -> None:
-        known = Record.read(STATE / self.name)
-        others = {
-            record.slot: folder.name
-            for folder in STATE.glob("[!.]*/")
-            if folder.name != self.name and (record := Record.read(folder))
-        }
-        wanted = nodes if nodes is not None else known.nodes if known else DEFAULT_NODES
-        if not 1 <= wanted <= MAX_NODES:
-            raise DevclusterError(f"{wanted} nodes are asked for; choose 1 to {MAX_NODES}.")
-        if known is None:
-            slot = _free_slot(others) if slot is None else slot
-        elif slot not in (None, known.slot):
-            raise DevclusterError(f"Cluster {self.name} is in slot {known.slot}; run `down` before moving it.")
-        elif wanted < known.nodes:
-            raise DevclusterError(f"Cluster {self.name} has {known.nodes} nodes; run `down` before making it smaller.")
-        else:
-            slot = known.slot
-        if not 0 <= slot < SLOTS:
-            raise DevclusterError(f"Slot {slot} is asked for; choose 0 to {SLOTS - 1}.")
-        if slot in others:
-            raise DevclusterError(
-                f"Slot {slot} is taken by cluster {others[slot]}; choose another one, or leave --slot out."
-            )
+        folder = STATE / self.name
+        known = Record.read(folder)
+        # A cluster of another state folder has its slot by its bridge, one that is off by its record.
+        taken = {place: str(owner) for place, owner in network.owners().items() if owner != folder}
+        for other in STATE.glob("[!.]*/"):
+            if other != folder and (record := Record.read(other)):
+                taken[record.slot] = other.name
+        settled = settle(self.name, known, nodes=nodes, slot=slot, fingerprint=fingerprint, taken=taken)
         # Before it is remembered: a cluster that was refused must not hold the slot.
-        network.check_ranges(Plan(name=self.name, slot=slot))
+        network.check_ranges(Plan(name=self.name, slot=settled.slot))
         # Likewise: cut off in between, the next call would take what runs for its own.
         if known and known.fingerprint != fingerprint:
-            processes.end(processes.find_below(f"{STATE / self.name}/"))
-        Record(slot=slot, nodes=wanted, fingerprint=fingerprint).write(STATE / self.name)
+            processes.end(processes.find_below(f"{folder}/"))
+        settled.write(folder)
 
     def _start_machines(self) -> None:
         plan, plane = self.plan, self.control_plane
@@ -307,13 +273,6 @@ def _fingerprint(binaries: Path) -> str:
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _free_slot(taken: Container[int]) -> int:
-    for slot in range(SLOTS):
-        if slot not in taken:
-            return slot
-    raise DevclusterError(f"All {SLOTS} slots are taken by clusters in {STATE}; remove one with `down --name NAME`.")
 
 
 def _remove_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from devcluster.problem import DevclusterError
-from devcluster.settings import Plan
+from devcluster.settings import SLOTS, Plan
 
 _TIMEOUT_S = 20.0
 _LISTEN = "0A"
@@ -52,8 +52,19 @@ def add_bridge(plan: Plan) -> None:
     """Make the switch, with this machine plugged in."""
     if not _has_interface(plan.bridge):
         _ip("link", "add", plan.bridge, "type", "bridge")
+    _ip("link", "set", plan.bridge, "alias", str(plan.folder))
     _ip("address", "replace", f"{plan.host_address}/{plan.network.prefixlen}", "dev", plan.bridge)
     _ip("link", "set", plan.bridge, "up")
+
+
+def owners() -> dict[int, Path]:
+    """Return the folders of the clusters whose switches this machine has, by their slots."""
+    found = {}
+    for slot in range(SLOTS):
+        alias = Path("/sys/class/net", Plan(name="", slot=slot).bridge, "ifalias")
+        if alias.exists() and (owner := alias.read_text().strip()):  # empty if `add_bridge` was cut off
+            found[slot] = Path(owner)
+    return found
 
 
 def remove_bridge(plan: Plan) -> None:

@@ -92,6 +92,17 @@ def test_a_down_that_was_killed_stops_neither_the_next_up_nor_the_next_down(seco
     assert remains(plan) == []
 
 
+def test_a_cluster_whose_record_is_damaged_can_be_removed(second: str) -> None:
+    """Its place is known by its switch."""
+    other = NamespacesCluster(name=second)
+    other.up(nodes=1)
+    plan = other.plan
+    (plan.folder / "cluster.json").write_text("{")
+    assert "cannot be read; run `python -m devcluster down" in devcluster("status", "--name", second).stderr
+    other.down()
+    assert remains(plan) == []
+
+
 @pytest.mark.usefixtures("namespaces_cluster")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
