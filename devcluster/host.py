@@ -75,7 +75,7 @@ def require_builder(*, path: str = ENVIRONMENT["PATH"]) -> None:
     """
     if os.geteuid() != 0:
         raise DevclusterError(
-            "There is no docker, and without it an image is built by root; run this as root, or install Docker."
+            "No docker daemon answers, and without one an image is built by root; run this as root, or install Docker."
         )
     missing = find_missing(path, BUILDER)
     if missing:

@@ -26,6 +26,7 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 PROJECT = Path(__file__).parent.parent
 
 _TIMEOUT_S = 3600.0  # ten times what two cores take
+_QUESTION_TIMEOUT_S = 20.0
 _KEPT = 2  # this image and the one before: going back to another branch builds nothing
 _EXPECTED = {
     "operator": "1.5 minutes the first time, and seconds after a change of code",
@@ -57,10 +58,19 @@ def build(target: Target, *, project: Path = PROJECT, console: Console | None = 
 
 def _builder() -> str:
     """Return buildah, which is installed with what it needs if root has neither, or docker where buildah cannot be."""
-    if shutil.which("docker") and (shutil.which("buildah") is None or os.geteuid() != 0):
+    if (shutil.which("buildah") is None or os.geteuid() != 0) and _is_docker_up():
         return "docker"
     host.require_builder()
     return "buildah"
+
+
+def _is_docker_up() -> bool:
+    """Whether a daemon answers: many machines have the client alone."""
+    try:
+        asked = subprocess.run(["docker", "version"], capture_output=True, timeout=_QUESTION_TIMEOUT_S, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
 
 
 def _build_with_buildah(target: Target, wanted: str, project: Path) -> None:

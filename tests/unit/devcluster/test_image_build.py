@@ -122,6 +122,15 @@ def test_a_user_who_is_not_root_builds_by_docker_also_beside_buildah(
     assert image_build._builder() == "docker"  # noqa: SLF001 - a build by either would need its whole store
 
 
+def test_a_docker_whose_daemon_does_not_answer_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs.search_only(monkeypatch, tmp_path / "bin")
+    programs.install(tmp_path / "bin", "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    asked: list[str] = []
+    monkeypatch.setattr(host, "require_builder", lambda: asked.append("packages"))
+    assert image_build._builder() == "buildah"  # noqa: SLF001 - a build by either would need its whole store
+    assert asked == ["packages"]
+
+
 def test_the_stand_in_for_python_has_every_place_that_a_build_mounts_over() -> None:
     """Where it had none, a build would add an entry of this machine to the image."""
     made = python_image._CONTAINERFILE  # noqa: SLF001 - what is written there is what is tested
