@@ -16,6 +16,7 @@ from everstep_operator.kube.profiles import Profiles
 from everstep_operator.kube.reflector import PodReflector
 from everstep_operator.podspec import pod_manifest
 from everstep_operator.settings import Settings
+from tests.api.kube.loops import run_to_its_end
 from tests.api.kube.workplace import Workplace
 from tests.builders import Manifest
 
@@ -53,7 +54,7 @@ def on(place: Workplace, talk: Talk) -> None:
         async with a_client(place) as client:
             await talk(client, a_cluster(client, place))
 
-    asyncio.run(run())
+    run_to_its_end(run())
 
 
 async def until(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ from everstep_operator.decide.decision import DoomedPod
 from everstep_operator.kube.errors import ExpiredError
 from tests.api.kube.calls import a_client, a_cluster, a_reflector, pod_of, read, until
 from tests.api.kube.conftest import make_workplace, operators_of
+from tests.api.kube.loops import run_to_its_end
 from tests.api.kube.workplace import Workplace
 from tests.builders import a_job
 from tests.paths import CRDS
@@ -77,4 +78,4 @@ def test_pods_that_went_away_while_the_api_server_forgot_its_past_are_no_ghosts(
             assert len(reflector.pods(other.uid)) == 1
 
     names = [own_workplace.apply(a_job().named(name)) for name in ("one", "other")]
-    asyncio.run(talk())
+    run_to_its_end(talk())

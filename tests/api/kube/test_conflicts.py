@@ -15,6 +15,7 @@ from everstep_operator.settings import Settings
 from everstep_operator.sync.certificates import Keys
 from everstep_operator.sync.tokens import TokenVerifier
 from tests.api.kube.calls import a_client, a_reflector, read, until
+from tests.api.kube.loops import run_to_its_end
 from tests.api.kube.workplace import Workplace
 from tests.builders import a_job
 
@@ -66,5 +67,5 @@ def test_a_status_write_that_came_too_late_ends_the_look_and_is_decided_anew(wor
             return cluster.writes
 
     name = workplace.apply(a_job().workers(1))
-    assert asyncio.run(run())[:3] == ["refused", "done", "SpecResolved"]
+    assert run_to_its_end(run())[:3] == ["refused", "done", "SpecResolved"]
     assert len(workplace.pods(name)) == 1

@@ -1,11 +1,10 @@
 """What an operator does about jobs on a real API server. There are no nodes, so pods only run where a test says so."""
 
-import asyncio
-
 import pytest
 
 from everstep_operator.podspec import config_map_name
 from tests.api.kube.agents import MODEL, PretendingAgent
+from tests.api.kube.loops import run_to_its_end
 from tests.api.kube.operators import Operator
 from tests.api.kube.workplace import Workplace
 from tests.builders import Manifest, a_job
@@ -79,7 +78,7 @@ def test_an_agent_with_a_token_of_the_api_server_brings_a_job_to_its_end(
     assert port == operator.sync_port
     agent = PretendingAgent(workplace.agent_settings(job, pod, sync_url=f"https://127.0.0.1:{port}"))
     try:
-        asyncio.run(agent.live(timeout_s=40))
+        run_to_its_end(agent.live(timeout_s=40))
     except TimeoutError as error:
         error.add_note(f"heard: {agent.heard}\n{workplace.logs()}")
         raise
