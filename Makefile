@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 CLUSTER := $(BIN)/python -m devcluster
+BUILT := $${XDG_CACHE_HOME:-$$HOME/.cache}/everstep/bin
+CRD_FOLDERS := crds charts/everstep/files
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +45,12 @@ lint: install ## style, types, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m everstep_api.crd --check crds
+	$(BIN)/python -m everstep_api.crd --check $(CRD_FOLDERS)
+	if helm=$$(ls -t $(BUILT)/*/helm 2>/dev/null | head -1) && [ -n "$$helm" ] || helm=$$(command -v helm); then
+	  "$$helm" lint --strict --quiet charts/everstep
+	else
+	  echo "The chart is not looked at: there is no helm yet; make programs builds one"
+	fi
 	if command -v gofmt >/dev/null; then
 	  unformatted=$$(gofmt -l devcluster/go)
 	  [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted; run make format"; exit 1; }
@@ -54,8 +61,8 @@ format: install ## mend what ruff and gofmt can mend
 	$(BIN)/ruff format .
 	if command -v gofmt >/dev/null; then gofmt -w devcluster/go; fi
 
-crds: install ## write crds/ from the models
-	$(BIN)/python -m everstep_api.crd crds
+crds: install ## write crds/, and the chart's copy, from the models
+	$(BIN)/python -m everstep_api.crd $(CRD_FOLDERS)
 
 test: install ## every test; says at the end how long each part took
 	@took=""

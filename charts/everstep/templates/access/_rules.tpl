@@ -1,0 +1,28 @@
+{{/* What the operator does in a namespace whose jobs it runs. */}}
+{{- define "everstep.access.jobs" -}}
+- apiGroups: [everstep.dev]
+  resources: [trainingjobs]
+  verbs: [get, list, watch, delete]
+- apiGroups: [everstep.dev]
+  resources: [trainingjobs/status]
+  verbs: [update]
+# It makes pods whose owner cannot go before them, which clusters may allow only to who may finalize the owner.
+- apiGroups: [everstep.dev]
+  resources: [trainingjobs/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, create, update]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [get, create, patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, create, update, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, create, update, delete]
+{{- end -}}
