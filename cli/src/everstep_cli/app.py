@@ -1,6 +1,7 @@
 """The command `everstep`: its verbs and their options, and nothing that they do."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,15 +10,8 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from everstep_cli.job_options import (
-    JobError,
-    buckets_of,
-    read_job,
-    with_folders,
-    with_settings,
-    with_steps,
-    with_workers,
-)
+from everstep_cli.job_options import JobError
+from everstep_cli.request import JobRequest
 from everstep_cli.run import default_home, run_job
 
 app = typer.Typer(
@@ -62,9 +56,9 @@ def run(
     holds no valid job.
     """
     console = Console()
+    asked = JobRequest(file=file, workers=workers, steps=steps, settings=settings or (), buckets=bucket or ())
     try:
-        job = with_workers(with_steps(with_settings(read_job(file), settings or []), steps), workers)
-        job = with_folders(job, buckets_of(bucket or []))
+        job = asked.job(os.environ, typer.echo)
         code = run_job(job, home or default_home(), console)
     except JobError as error:
         typer.echo(str(error), err=True)

@@ -1,12 +1,13 @@
 """From a file and the options of a command to the job that is run: pure, but for the reading of the file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from everstep_api.manifest import ManifestError, read_manifests
+from everstep_api.resolve import SpecError, resolve
 from everstep_api.resource import Manifest
 
 KIND = "TrainingJob"
@@ -42,6 +43,18 @@ def read_job(path: Path) -> Manifest:
     return jobs[0]
 
 
+def check(job: Manifest) -> None:
+    """Make sure that a job can be made of the manifest.
+
+    Raises:
+        JobError: it cannot; the text has all that is wrong with its spec.
+    """
+    try:
+        resolve(job.get("spec", {}), {})
+    except SpecError as error:
+        raise JobError("\n".join(f"{problem}." for problem in error.problems)) from error
+
+
 def with_settings(job: Manifest, settings: Iterable[str]) -> Manifest:
     """The job with each `path=value` set under its spec; the value is read as YAML.
 
@@ -74,6 +87,11 @@ def with_steps(job: Manifest, steps: int | None) -> Manifest:
 def with_folders(job: Manifest, buckets: Mapping[str, Path]) -> Manifest:
     """The job with the folders of this machine: bare paths become addresses, and folders stand for buckets."""
     return {**job, "spec": _moved(job.get("spec", {}), buckets)}
+
+
+def addresses_in(job: Manifest) -> Iterator[str]:
+    """All addresses of the job's spec, as they are written."""
+    return _addresses(job.get("spec", {}))
 
 
 def as_address(text: str, buckets: Mapping[str, Path]) -> str:
@@ -123,6 +141,18 @@ def _value(setting: str, text: str) -> Any:
         return read_manifests(f"value: {text}")[0]["value"]
     except (ManifestError, yaml.YAMLError) as error:
         raise JobError(f"--set {setting}: the value is no YAML: {error}.") from error
+
+
+def _addresses(value: Any, field: str = "") -> Iterator[str]:
+    match value:
+        case dict():
+            for name, item in value.items():
+                yield from _addresses(item, name)
+        case list():
+            for item in value:
+                yield from _addresses(item, field)
+        case str() if field in _ADDRESSES:
+            yield value
 
 
 def _moved(value: Any, buckets: Mapping[str, Path], field: str = "") -> Any:

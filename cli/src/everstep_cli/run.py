@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from everstep_api.conditions import MEANINGS, ConditionType, Reason
-from everstep_api.resolve import SpecError, resolve
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.sync import Progress
@@ -40,12 +39,8 @@ def run_job(job: Manifest, home: Path, console: Console) -> int:
     """Run the job to its end, showing how far it is; return the exit code.
 
     Raises:
-        JobError: no job can be made of the manifest, or one of its name runs already.
+        JobError: one of its name runs already.
     """
-    try:
-        resolve(job.get("spec", {}), {})
-    except SpecError as error:
-        raise JobError("\n".join(f"{problem}." for problem in error.problems)) from error
     with _alone(home, job["metadata"]):
         return asyncio.run(_run(job, home, console))
 
