@@ -1,4 +1,4 @@
-"""What a job outlived, and what it cost: recoveries, avoided nodes, goodput."""
+"""What a job's life cost: its launch, the losses that it outlived, avoided nodes, goodput."""
 
 from typing import Annotated
 
@@ -7,6 +7,25 @@ from pydantic import AwareDatetime, Field
 from everstep_api.status_part import Number, PascalCase, Percent, StatusPart, Text, Word, WorldNumber
 
 NEWEST_RECOVERIES = 20
+
+
+class LaunchMilliseconds(StatusPart):
+    """Where the time from startTime to the first step went; each stage ends when the whole first world is through."""
+
+    scheduling: Number | None = None
+    """Until the workers' pods had nodes, in milliseconds."""
+    starting: Number | None = None
+    """Until their containers ran, in milliseconds."""
+    reporting: Number | None = None
+    """Until their agents had reported, in milliseconds."""
+    warming: Number | None = None
+    """Until their ranks could start at once, in milliseconds."""
+    entering: Number | None = None
+    """Until the ranks of the first world had found one another, in milliseconds."""
+    loading: Number | None = None
+    """Until data, model and state were there, in milliseconds."""
+    first_step: Number | None = None
+    """Until the end of the first step, in milliseconds."""
 
 
 class RecoveryMilliseconds(StatusPart):

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from everstep_api.conditions import ConditionStatus, ConditionType, Statement
-from everstep_api.history import AvoidedNode, Goodput, Recoveries
+from everstep_api.history import AvoidedNode, Goodput, LaunchMilliseconds, Recoveries
 from everstep_api.progress import Checkpoints, EvaluationHistory, Progress, Result
 from everstep_api.resource import Distinct, by_name
 from everstep_api.rules import Rule, Transition, formatted
@@ -181,6 +181,8 @@ class TrainingJobStatus(StatusPart):
     """What `kubectl get` shows."""
     start_time: AwareDatetime | None = None
     """When the job was accepted, from which activeDeadlineSeconds counts; suspending resets it."""
+    launch_milliseconds: LaunchMilliseconds | None = None
+    """Where the time until the first step went; suspending resets it."""
     completion_time: AwareDatetime | None = None
     """When the job ended, well or not."""
     trainer_image: Annotated[str, Field(max_length=1024)] | None = None

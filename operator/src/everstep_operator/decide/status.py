@@ -21,6 +21,7 @@ from everstep_operator.decide.progress import (
     progress_of,
     resumed_world,
 )
+from everstep_operator.decide.stages import launch_of, timed_recoveries
 
 
 def refused(seen: Observation, said: Statement) -> TrainingJobStatus:
@@ -48,20 +49,23 @@ def going_on(
     # What the old world reached is written with the new one, to price what its loss cost.
     progress = progress_of(seen, old.world if plan.is_new else world)
     blocked = conditions.blocking(made)
+    start_time = _start_time(seen, spec, is_accepted=is_accepted)
+    priced = priced_recoveries(recoveries, world, scene.step)
     update = {
         "observed_generation": seen.job.generation,
         "conditions": made,
         "reason": blocked.reason if blocked else None,
         "phase": _phase_of(made, active=workers.active),
         "profile": accepted.profile,
-        "start_time": _start_time(seen, spec, is_accepted=is_accepted),
+        "start_time": start_time,
+        "launch_milliseconds": launch_of(scene, start_time, world),
         "workers": workers,
         "world": world,
         "progress": progress,
         "display": _display_of(progress, workers, spec.workers.replicas),
         "checkpoints": checkpoints_of(seen),
         "evaluation": evaluations_of(seen),
-        "recoveries": priced_recoveries(recoveries, world, scene.step),
+        "recoveries": timed_recoveries(seen, priced, world),
     }
     new = old.model_copy(update=update)
     is_early = old.progress is not None and seen.now - old.progress.last_update_time < seen.limits.progress_every
