@@ -46,7 +46,7 @@ lint: install ## style, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m everstep_api.crd --check $(CRD_FOLDERS)
-	if helm=$$(ls -t $(BUILT)/*/helm 2>/dev/null | head -1) && [ -n "$$helm" ] || helm=$$(command -v helm); then
+	if helm=$$(ls -t "$(BUILT)"/*/helm 2>/dev/null | head -1) && [ -n "$$helm" ] || helm=$$(command -v helm); then
 	  "$$helm" lint --strict --quiet charts/everstep
 	else
 	  echo "The chart is not looked at: there is no helm yet; make programs builds one"
