@@ -1,7 +1,7 @@
 """What is said about a job: the conditions, their reasons, and the sentences with the numbers.
 
 A reason is a word for programs; it belongs to one condition and keeps its spelling. Its sentence is for people. Events
-have the same reasons, so `MEANINGS` documents both.
+have the same reasons, so `MEANINGS` documents both; `OCCURRENCES` has what is told as an event alone.
 """
 
 from dataclasses import dataclass
@@ -51,6 +51,12 @@ class Reason(StrEnum):
     STARTUP_DEADLINE_EXCEEDED = "StartupDeadlineExceeded"
 
 
+class Occurrence(StrEnum):
+    """What is told as an event alone, since it says nothing of how the job is."""
+
+    PINNED_AGAIN = "PinnedAgain"
+
+
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
@@ -85,6 +91,11 @@ MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
     Reason.STARTUP_DEADLINE_EXCEEDED: (ConditionType.FAILED, "True", "startupDeadlineSeconds went by without a step"),
 }
 """For each reason its condition, that condition's status, and what it means."""
+
+OCCURRENCES: dict[Occurrence, str] = {
+    Occurrence.PINNED_AGAIN: "the job's ConfigMap was lost; the job is held to profile and defaults as they are now",
+}
+"""For each event that belongs to no condition, what it means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

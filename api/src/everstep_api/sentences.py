@@ -32,6 +32,16 @@ def pod_refused(sentence: str) -> Statement:
     return Statement(reason=Reason.POD_REFUSED, message=f"The API server refuses the pods of this job: {sentence}")
 
 
+def pinned_again(profile: str | None, *, is_same: bool) -> str:
+    """The job's ConfigMap was lost, and with it what the job was held to."""
+    taken = f"the profile {profile}" if profile else "no profile"
+    change = "as before" if is_same else "another one than before"
+    return (
+        f"The job's ConfigMap was lost; the job is held to the built-in defaults of this release and to {taken},"
+        f" {change}."
+    )
+
+
 def all_scheduled(workers: int) -> Statement:
     """Each wanted worker has a node."""
     return Statement(reason=Reason.ALL_SCHEDULED, message=f"{_of(workers, workers)} scheduled.")

@@ -186,7 +186,7 @@ class TrainingJobStatus(StatusPart):
     completion_time: AwareDatetime | None = None
     """When the job ended, well or not."""
     trainer_image: Annotated[str, Field(max_length=1024)] | None = None
-    """Image of the workers with its digest, as pinned when the job first started."""
+    """Image of the workers, with its digest once a node has told it; pods that are made later run the same."""
     profile: UsedProfile | None = None
     """The profile that the job took."""
     conditions: Annotated[

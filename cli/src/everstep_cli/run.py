@@ -49,7 +49,7 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
     with Display(console) as display:
 
         def tell(_: Job, event: Event) -> None:
-            if MEANINGS[event.reason][0] in _ENDINGS:
+            if isinstance(event.reason, Reason) and MEANINGS[event.reason][0] in _ENDINGS:
                 return  # said when the workers have ended, as the last word
             display.say(f"{event.reason}: {event.message}", style="yellow" if event.type == "Warning" else "")
 

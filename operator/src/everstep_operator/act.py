@@ -32,11 +32,13 @@ class Actor:
         """Delete and create the pods; return whether the cluster refused one that it had not refused before."""
         for doomed in decision.delete:
             await self._cluster.delete_pod(job, doomed)
-        if not decision.create:
+        if not decision.create and not decision.is_pin_lost:
             return False
         try:
-            if decision.is_rehearsed:
+            if decision.create and decision.is_rehearsed:
                 await self._cluster.create_pod(self._manifest(job, decision, decision.create[0]), is_rehearsal=True)
+            if decision.pin is not None:
+                await self._cluster.prepare(job, decision.pin)
             await self._create(job, decision)
         except RefusedError as refusal:
             known = self._refusals.get(job.uid)

@@ -7,6 +7,7 @@ from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
+from everstep_operator.decide.pin import Pin
 
 
 class ClusterError(Exception):
@@ -40,6 +41,19 @@ class Cluster(Protocol):
 
     async def profiles(self) -> Mapping[str, Manifest]:
         """Return the cluster's profiles, parts of a spec by name."""
+        ...
+
+    async def read_pin(self, job: Job) -> Pin | None:
+        """Return what the job is held to; None when it never started, or when that was lost."""
+        ...
+
+    async def prepare(self, job: Job, pin: Pin) -> None:
+        """Have in place what there must be before a pod of the job, the pin among it; that it is there is success.
+
+        Raises:
+            RefusedError: The cluster will not have it.
+            ConflictError: The job is held to something else by now.
+        """
         ...
 
     def pods(self, job_uid: str) -> tuple[Pod, ...]:

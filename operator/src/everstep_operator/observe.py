@@ -57,6 +57,7 @@ class Observer:
         self._uids[key] = job.uid
         self._keys[job.uid] = key
         profiles = await self._cluster.profiles()
+        pin = await self._cluster.read_pin(job)
         pods = self._cluster.pods(job.uid)
         known = {pod.uid for pod in pods}
         agents = {uid: agent for uid, agent in self._agents.of(job.uid).items() if uid in known}
@@ -66,6 +67,8 @@ class Observer:
             leading_since=self._leading_since,
             job=job,
             profiles=profiles,
+            image=self._settings.image,
+            pin=pin,
             pods=pods,
             agents=agents,
             refusal=refusal if refusal is not None and refusal.generation == job.generation else None,

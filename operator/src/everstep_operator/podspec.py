@@ -57,7 +57,7 @@ def pod_manifest(job: Job, spec: TrainingJobSpec, pod: NewPod, settings: Setting
             "namespace": job.key.namespace,
             "labels": {**chosen.get("labels", {}), **_labels(job, pod)},
             "annotations": chosen.get("annotations", {}),
-            "ownerReferences": [_owner(job)],
+            "ownerReferences": [owner_reference(job)],
         },
         "spec": layered(ours, template.get("spec", {}), None),
     }
@@ -87,7 +87,7 @@ def _container(job: Job, spec: TrainingJobSpec, pod: NewPod, settings: Settings)
     workers = spec.workers
     return {
         "name": CONTAINER,
-        "image": job.status.trainer_image or workers.image or settings.image,
+        "image": pod.image or workers.image or settings.image,
         "command": ["python", "-m", "everstep_agent"],
         "env": [*_told(job, pod, settings), *(variable.manifest() for variable in workers.env)],
         "envFrom": [{"secretRef": {"name": credential.secret_ref.name}} for credential in spec.credentials],
@@ -171,7 +171,8 @@ def _labels(job: Job, pod: NewPod) -> dict[str, str]:
     }
 
 
-def _owner(job: Job) -> Manifest:
+def owner_reference(job: Job) -> Manifest:
+    """What an object carries that belongs to the job and goes with it."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,

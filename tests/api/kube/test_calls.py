@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ConflictError, RefusedError
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import JobKey
+from everstep_operator.decide.pin import Pin
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.cluster import KubeCluster
 from everstep_operator.kube.endpoint import Endpoint
@@ -18,10 +20,12 @@ from everstep_operator.kube.jobs import job_keys, kind_is_served
 from everstep_operator.kube.lease import Lease, Timings
 from everstep_operator.kube.secrets import KeysError, load_keys
 from everstep_operator.kube.signers import load_signers
-from everstep_operator.podspec import config_map_name
-from tests.api.kube.calls import on, pod_of, read
+from everstep_operator.podspec import config_map_name, owner_reference
+from tests.api.kube.calls import a_cluster, on, pod_of, read
 from tests.api.kube.workplace import Workplace
 from tests.builders import a_job
+
+PIN = Pin(profile="h100", settings={"recovery": {"maxRestarts": 3}}, defaults={"output.dtype": "bf16"}, image="trainer")
 
 
 def test_a_status_is_written_over_the_version_that_was_read_and_over_no_other(workplace: Workplace) -> None:
@@ -109,15 +113,31 @@ def test_a_config_map_that_somebody_changed_is_made_right_and_one_of_somebody_el
         theirs = {"metadata": {"name": config_map_name(another)}, "data": {"theirs": "stays"}}
         await client.send("POST", path, theirs)
         with pytest.raises(RefusedError, match="belongs to somebody else; delete it"):
-            await cluster.create_pod(pod_of(other))
-        owner = {"ownerReferences": pod_of(job)["metadata"]["ownerReferences"]}
+            await cluster.prepare(other, PIN)
+        owner = {"ownerReferences": [owner_reference(job)]}
         ours = {"metadata": {"name": config_map_name(name), **owner}, "data": {"ca.crt": "of an older leader"}}
         await client.send("POST", path, ours)
-        await cluster.create_pod(pod_of(job))
-        assert (await client.get(f"{path}/{config_map_name(name)}"))["data"] == {"ca.crt": "an authority"}
+        assert await cluster.read_pin(job) is None
+        await cluster.prepare(job, PIN)
+        found = await client.get(f"{path}/{config_map_name(name)}")
+        assert (found["data"].keys(), found["data"]["ca.crt"]) == ({"ca.crt", "pinned.json"}, "an authority")
         assert (await client.get(f"{path}/{config_map_name(another)}"))["data"] == {"theirs": "stays"}
 
     name, another = workplace.apply(a_job()), workplace.apply(a_job().named("another"))
+    on(workplace, talk)
+
+
+def test_of_operators_that_pin_a_job_at_the_same_time_the_first_one_counts(workplace: Workplace) -> None:
+    async def talk(client: Client, cluster: KubeCluster) -> None:
+        job, late = await read(cluster, workplace, name), a_cluster(client, workplace)
+        assert await late.read_pin(job) is None
+        await cluster.prepare(job, PIN)
+        with pytest.raises(ConflictError, match="pinned to something else"):
+            await late.prepare(job, replace(PIN, image="of another release"))
+        assert await late.read_pin(job) == PIN
+        await late.prepare(job, PIN)
+
+    name = workplace.apply(a_job())
     on(workplace, talk)
 
 

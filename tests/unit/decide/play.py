@@ -12,6 +12,7 @@ from everstep_api.wire.sync import PROTOCOL, Action, AgentState, Phase, Progress
 from everstep_operator.decide import decide
 from everstep_operator.decide.decision import Decision
 from everstep_operator.decide.facts import Agent, Ending, Job, JobKey, Limits, Observation, Pod, PodPhase, Refusal
+from everstep_operator.decide.pin import Pin
 from everstep_operator.sync.reports import Reports
 from tests.builders import JobBuilder
 
@@ -31,6 +32,9 @@ class Play:
         self.pods: dict[str, Pod] = {}
         self.told: dict[str, Action] = {}
         self.refusal: Refusal | None = None
+        self.profiles: dict[str, dict[str, Any]] = {}
+        self.image = "everstep/trainer:1"
+        self.pin: Pin | None = None
         self.reports = Reports(per_s=1000, now=lambda: self.now)
         self.leading_since = BEGIN
         self._numbers = itertools.count(100)
@@ -119,6 +123,9 @@ class Play:
             now=self.now,
             leading_since=self.leading_since,
             job=job,
+            profiles=self.profiles,
+            image=self.image,
+            pin=self.pin,
             pods=tuple(self.pods.values()),
             agents={uid: agent for uid, agent in self.agents.items() if uid in self.pods},
             refusal=self.refusal,
@@ -130,6 +137,8 @@ class Play:
         decision = decide(self.observation)
         for doomed in decision.delete:
             self.pods[doomed.uid] = replace(self.pods[doomed.uid], is_deleted=True)
+        if decision.create or decision.is_pin_lost:
+            self.pin = decision.pin
         for new in decision.create:
             self.now += timedelta(milliseconds=1)
             uid = str(uuid.UUID(int=next(self._numbers)))

@@ -16,6 +16,7 @@ from everstep_operator.cluster import ConflictError, RefusedError, UnreachableEr
 from everstep_operator.control import Control
 from everstep_operator.decide.decision import Decision, DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod, Refusal
+from everstep_operator.decide.pin import Pin
 from everstep_operator.observe import Observer
 from everstep_operator.queue import WorkQueue
 from everstep_operator.reconcile import Reconciler
@@ -39,6 +40,7 @@ class FakeCluster:
         self.there: dict[str, Pod] = {}
         self.calls: list[str] = []
         self.faults: dict[str, Exception] = {}
+        self.pin: Pin | None = None
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
@@ -52,6 +54,15 @@ class FakeCluster:
 
     async def profiles(self) -> Mapping[str, Manifest]:
         return {}
+
+    async def read_pin(self, job: Job) -> Pin | None:
+        assert job.uid == "job-1"
+        return self.pin
+
+    async def prepare(self, job: Job, pin: Pin) -> None:
+        assert job.uid == "job-1"
+        self._note("prepare")
+        self.pin = pin
 
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         assert job_uid == "job-1"
@@ -140,7 +151,7 @@ class Desk:
 def test_pods_come_before_the_status_and_directives_after_it() -> None:
     desk = Desk()
     calls, _ = desk.look()
-    assert calls == ["read", "rehearse 0", "create 0", "create 1", "write", "release"]
+    assert calls == ["read", "rehearse 0", "prepare", "create 0", "create 1", "write", "release"]
 
 
 def test_a_job_on_which_nothing_changed_is_only_read() -> None:
@@ -186,7 +197,7 @@ def test_a_cluster_that_does_not_answer_leaves_the_rest_undone() -> None:
         desk.look()
     assert "write" not in desk.cluster.calls
     calls, _ = desk.look()
-    assert calls == ["read", "rehearse 1", "create 1", "write", "release"], "what was made is not made again"
+    assert calls == ["read", "rehearse 1", "prepare", "create 1", "write", "release"], "what was made is not made again"
 
 
 def test_a_job_that_is_gone_is_forgotten_and_its_agents_hear_so() -> None:

@@ -7,13 +7,15 @@ alone.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Literal
 
-from everstep_api.conditions import MEANINGS, ConditionType, Reason, Statement
+from everstep_api import sentences
+from everstep_api.conditions import MEANINGS, ConditionType, Occurrence, Reason, Statement
 from everstep_api.history import Recoveries
 from everstep_api.job import TrainingJobSpec
 from everstep_operator.decide import status
-from everstep_operator.decide.acceptance import Acceptance, accept
+from everstep_operator.decide.acceptance import Acceptance, accept, is_pin_lost, pinned_image
 from everstep_operator.decide.conditions import Scene, statements
 from everstep_operator.decide.decision import Decision, Event
 from everstep_operator.decide.ending import after_the_end, deadlines, judge
@@ -73,14 +75,18 @@ def _go_on(
     plan = plan_world(seen, spec, pods, standings, loss)
     scene = Scene(seen=seen, spec=spec, wanted=pods.wanted, plan=plan, loss=loss)
     said = [accepted.said, *statements(scene)]
+    image = pinned_image(seen, accepted.image)
+    may_create = accepted.may_make_pods and not seen.job.is_deleted
     return Decision(
         status=status.going_on(accepted, scene, said, recoveries),
         spec=spec,
-        create=pods.missing if accepted.may_make_pods and not seen.job.is_deleted else (),
+        pin=accepted.pin,
+        is_pin_lost=is_pin_lost(seen),
+        create=tuple(replace(pod, image=image) for pod in pods.missing) if may_create else (),
         is_rehearsed=not _was_accepted(seen),
         delete=tuple(doomed_pods(pods, _members_that_stay(plan))),
         directives=plan.directives,
-        events=_events(seen, said),
+        events=(*_events(seen, said), *_pinned_again(seen, accepted)),
         look_again_s=_look_again(seen, spec, plan, standings),
     )
 
@@ -115,6 +121,15 @@ def _events(seen: Observation, said: Iterable[Statement]) -> tuple[Event, ...]:
         for statement in said
         if old.get(statement.type) != statement.reason
     )
+
+
+def _pinned_again(seen: Observation, accepted: Acceptance) -> tuple[Event, ...]:
+    """What is to be told of a job that is held to the present profile and defaults, since the former ones are lost."""
+    if not is_pin_lost(seen):
+        return ()
+    is_same = accepted.profile == seen.job.status.profile
+    message = sentences.pinned_again(accepted.profile.name if accepted.profile else None, is_same=is_same)
+    return (Event(type="Warning", reason=Occurrence.PINNED_AGAIN, message=message),)
 
 
 def _look_again(seen: Observation, spec: TrainingJobSpec, plan: WorldPlan, standings: Standings | None) -> float | None:

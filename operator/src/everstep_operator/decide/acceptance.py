@@ -8,6 +8,7 @@ from everstep_api.job import TrainingJobSpec
 from everstep_api.resolve import SpecError, resolve
 from everstep_api.status import UsedProfile
 from everstep_operator.decide.facts import Observation
+from everstep_operator.decide.pin import Pin, pin_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,18 +18,27 @@ class Acceptance:
     spec: TrainingJobSpec | None
     """The resolved spec; None when there is none."""
     profile: UsedProfile | None
+    pin: Pin
+    """What the job is held to, or will be from its first pod on."""
     may_make_pods: bool
     said: Statement
+
+    @property
+    def image(self) -> str:
+        """The workers' image as it is named: by job, profile or release."""
+        return (self.spec.workers.image if self.spec is not None else None) or self.pin.image
 
 
 def accept(seen: Observation) -> Acceptance:
     """Resolve the job's spec and say whether pods may be made for it now."""
+    pin = seen.pin or pin_now(seen.job.spec, seen.profiles, image=seen.image)
     try:
-        resolved = resolve(seen.job.spec, seen.profiles)
+        resolved = resolve(seen.job.spec, seen.profiles if seen.pin is None else pin.profiles, pin.defaults)
     except SpecError as error:
         return Acceptance(
             spec=None,
             profile=seen.job.status.profile,
+            pin=pin,
             may_make_pods=False,
             said=sentences.spec_invalid(error.mistakes),
         )
@@ -36,8 +46,25 @@ def accept(seen: Observation) -> Acceptance:
     return Acceptance(
         spec=resolved.spec,
         profile=resolved.profile,
+        pin=pin,
         may_make_pods=refusal is None or seen.now >= refusal.retry_at,
         said=sentences.pod_refused(refusal.sentence)
         if refusal is not None
         else sentences.spec_resolved(resolved.profile.name if resolved.profile else None),
     )
+
+
+def is_pin_lost(seen: Observation) -> bool:
+    """Whether the job was held to something that is not there any more."""
+    return seen.pin is None and seen.job.status.trainer_image is not None
+
+
+def pinned_image(seen: Observation, named: str) -> str:
+    """The image of the workers' next pods: by digest once a pod has told it, so that a moved tag changes nothing.
+
+    Args:
+        seen: What is.
+        named: The image as it is named.
+    """
+    known = [seen.job.status.trainer_image or "", *(pod.image for pod in seen.pods)]
+    return next((image for image in known if image.startswith(f"{named}@")), named)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from everstep_api.conditions import Reason
+from everstep_api.conditions import Occurrence, Reason
 from everstep_api.job import TrainingJobSpec
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.sync import Action
+from everstep_operator.decide.pin import Pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class NewPod:
     worker: int
     replaces: str = ""
     """uid of the pod whose place it takes; its name depends on it, so that one that will not go blocks nobody."""
+    image: str = ""
+    """Image of its trainer's container; empty: what the spec or the release says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,7 @@ class Event:
     """Something that people should read in `kubectl describe`."""
 
     type: Literal["Normal", "Warning"]
-    reason: Reason
+    reason: Reason | Occurrence
     message: str
 
 
@@ -44,6 +47,10 @@ class Decision:
     status: TrainingJobStatus
     spec: TrainingJobSpec | None = None
     """The resolved spec; absent when the job's spec is none that can be acted upon."""
+    pin: Pin | None = None
+    """What the job is held to; in place before a pod is made."""
+    is_pin_lost: bool = False
+    """Whether the pin has to be put in place though no pod is made."""
     create: tuple[NewPod, ...] = ()
     is_rehearsed: bool = False
     """Whether the first of `create` is tried by a dry run before any is made, since its template was never accepted."""

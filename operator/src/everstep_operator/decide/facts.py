@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.sync import AgentState, Report
+from everstep_operator.decide.pin import Pin
 
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 
@@ -62,6 +63,8 @@ class Pod:
     node: str = ""
     is_deleted: bool = False
     """Whether its deletion has begun."""
+    image: str = ""
+    """The image of its trainer's container as `name@sha256:…`; empty while the node has not told that."""
     obstacle: str = ""
     """Why it does not run yet, as scheduler or kubelet say it; empty when nothing is known to be wrong."""
     started: datetime | None = None
@@ -139,6 +142,10 @@ class Observation:
     """When this process began to hear reports; who was never heard before that is unknown, not silent."""
     job: Job
     profiles: Mapping[str, Manifest] = field(default_factory=dict)
+    image: str = ""
+    """The release's image of the workers."""
+    pin: Pin | None = None
+    """What the job is held to; None before its first start."""
     pods: tuple[Pod, ...] = ()
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """By the uid of the pod."""

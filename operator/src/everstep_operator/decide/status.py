@@ -10,7 +10,7 @@ from everstep_api.job import TrainingJobSpec
 from everstep_api.progress import Progress, Result
 from everstep_api.status import Condition, Display, TrainingJobStatus, WorkerCounts, World
 from everstep_operator.decide import conditions
-from everstep_operator.decide.acceptance import Acceptance
+from everstep_operator.decide.acceptance import Acceptance, pinned_image
 from everstep_operator.decide.conditions import Scene
 from everstep_operator.decide.ending import Verdict
 from everstep_operator.decide.facts import Observation
@@ -57,6 +57,7 @@ def going_on(
         "reason": blocked.reason if blocked else None,
         "phase": _phase_of(made, active=workers.active),
         "profile": accepted.profile,
+        "trainer_image": old.trainer_image if seen.pin is None else pinned_image(seen, accepted.image),
         "start_time": start_time,
         "launch_milliseconds": launch_of(scene, start_time, world),
         "workers": workers,

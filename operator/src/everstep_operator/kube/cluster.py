@@ -12,20 +12,20 @@ from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ClusterError, ConflictError, RefusedError, UnreachableError
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
+from everstep_operator.decide.pin import Pin
 from everstep_operator.kube import events
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
+from everstep_operator.kube.job_map import read_job_map, write_job_map
 from everstep_operator.kube.jobs import job_path
 from everstep_operator.kube.pod_facts import controller_of
 from everstep_operator.kube.profiles import Profiles
 from everstep_operator.kube.reflector import PodReflector
-from everstep_operator.kube.secrets import publish_authority
-from everstep_operator.podspec import config_map_name
 
 log = logging.getLogger(__name__)
 
-_PUBLISHED_S = 60.0
-"""How long a ConfigMap that was right is trusted to be so, while a job's pods are made."""
+_PREPARED_S = 60.0
+"""How long what was put in place is trusted to be there, while a job's pods are made."""
 
 
 class KubeCluster:
@@ -57,13 +57,15 @@ class KubeCluster:
         self._authority_pem = authority_pem
         self._controller = controller
         self._instance = instance
-        self._published: dict[str, float] = {}
+        self._prepared: dict[str, float] = {}
+        self._pins: dict[JobKey, tuple[str, Pin]] = {}
 
     async def read_job(self, key: JobKey) -> Job | None:
         """See `Cluster`."""
         try:
             manifest = await self._client.get(job_path(key))
         except NotFoundError:
+            self._pins.pop(key, None)
             return None
         metadata, spec = manifest["metadata"], manifest["spec"]
         if spec.get("managedBy", DEFAULT_CONTROLLER) != self._controller:
@@ -83,6 +85,26 @@ class KubeCluster:
         """See `Cluster`."""
         return await self._profiles.read()
 
+    async def read_pin(self, job: Job) -> Pin | None:
+        """See `Cluster`. It never changes, so it is read once."""
+        if (known := self._known_pin(job)) is not None:
+            return known
+        found = await read_job_map(self._client, job)
+        if found is not None:
+            self._pins[job.key] = (job.uid, found)
+        return found
+
+    async def prepare(self, job: Job, pin: Pin) -> None:
+        """See `Cluster`."""
+        now = asyncio.get_running_loop().time()
+        self._prepared = {uid: at for uid, at in self._prepared.items() if now - at < _PREPARED_S}
+        if job.uid in self._prepared:
+            return
+        is_known = self._known_pin(job) == pin
+        await write_job_map(self._client, job, pin, certificate_pem=self._authority_pem, is_known=is_known)
+        self._pins[job.key] = (job.uid, pin)
+        self._prepared[job.uid] = now
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""
         return tuple(pod for reflector in self._reflectors for pod in reflector.pods(job_uid))
@@ -92,8 +114,6 @@ class KubeCluster:
         path = f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
         strict = {"fieldValidation": "Strict"}
         query = {**strict, "dryRun": "All"} if is_rehearsal else strict
-        if not is_rehearsal:
-            await self._publish(manifest)
         try:
             created = await self._client.send("POST", path, manifest, query=query)
         except AlreadyThereError as error:
@@ -149,13 +169,6 @@ class KubeCluster:
         except ClusterError as error:
             log.warning("an event is not told: %s", error, extra={"job": str(job.key), "reason": event.reason})
 
-    async def _publish(self, manifest: Manifest) -> None:
-        """Have the ConfigMap in place without which the pod's containers cannot start."""
-        owner = manifest["metadata"]["ownerReferences"][0]
-        now = asyncio.get_running_loop().time()
-        self._published = {uid: at for uid, at in self._published.items() if now - at < _PUBLISHED_S}
-        if owner["uid"] in self._published:
-            return
-        name = config_map_name(owner["name"])
-        await publish_authority(self._client, manifest, name=name, certificate_pem=self._authority_pem)
-        self._published[owner["uid"]] = now
+    def _known_pin(self, job: Job) -> Pin | None:
+        uid, pin = self._pins.get(job.key, ("", None))
+        return pin if uid == job.uid else None

@@ -8,6 +8,7 @@ from typing import cast
 from everstep_api.job import API_VERSION, KIND
 from everstep_api.resource import Manifest
 from everstep_operator.decide.facts import Ending, JobKey, Pod, PodPhase
+from everstep_operator.kube.image_names import named_with_digest
 from everstep_operator.podspec import CONTAINER, LABEL
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -59,11 +60,18 @@ def _pod(manifest: Manifest, *, worker: int) -> Pod:
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         node=manifest.get("spec", {}).get("nodeName", ""),
         is_deleted="deletionTimestamp" in metadata,
+        image=named_with_digest(_named_image(manifest), trainer.get("imageID", "")),
         obstacle=next(_obstacles(status), ""),
         started=_started(trainer),
         restarts=trainer.get("restartCount", 0),
         last_ending=_ending(trainer),
     )
+
+
+def _named_image(manifest: Manifest) -> str:
+    """The image of the trainer's container as the pod names it; the kubelet's status may name it otherwise."""
+    containers = manifest.get("spec", {}).get("containers", [])
+    return next((str(container["image"]) for container in containers if container["name"] == CONTAINER), "")
 
 
 def _phase(phase: str) -> PodPhase:

@@ -1,4 +1,4 @@
-"""The keys that outlive every leader: a Secret beside the operator, and what of it each job's pods are given.
+"""The keys that outlive every leader: a Secret beside the operator.
 
 The Secret is made by the first leader and read by all others. Of two that make it at once, one is refused and takes
 what the other made.
@@ -9,10 +9,8 @@ import binascii
 import logging
 
 from everstep_api.resource import Manifest
-from everstep_operator.cluster import RefusedError
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
-from everstep_operator.kube.pod_facts import controller_of
 from everstep_operator.sync.certificates import Keys
 
 log = logging.getLogger(__name__)
@@ -41,44 +39,6 @@ async def load_keys(client: Client, *, namespace: str, name: str) -> Keys:
         return _keys_in(await client.send("POST", path, _secret(Keys.make(), namespace=namespace, name=name)))
     except AlreadyThereError:
         return _keys_in(await client.get(f"{path}/{name}"))
-
-
-async def publish_authority(client: Client, pod: Manifest, *, name: str, certificate_pem: bytes) -> None:
-    """Make the ConfigMap by which a job's pods trust the sync API, and take it back from whatever has changed it.
-
-    Args:
-        client: The API server.
-        pod: The manifest of a pod of the job, whose owner owns the ConfigMap, too.
-        name: The ConfigMap's.
-        certificate_pem: What is to be trusted.
-
-    Raises:
-        RefusedError: an object of that name belongs to somebody else.
-    """
-    namespace = pod["metadata"]["namespace"]
-    path = f"/api/v1/namespaces/{namespace}/configmaps"
-    wanted: Manifest = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": _MANAGED,
-            "ownerReferences": pod["metadata"]["ownerReferences"],
-        },
-        "data": {_CERTIFICATE: certificate_pem.decode()},
-    }
-    try:
-        await client.send("POST", path, wanted)
-    except AlreadyThereError as error:
-        found = await client.get(f"{path}/{name}")
-        if controller_of(found) is None:
-            raise RefusedError(
-                f"The ConfigMap {namespace}/{name} belongs to somebody else; delete it, or give the job another name."
-            ) from error
-        if found["data"] != wanted["data"] or controller_of(found) != controller_of(wanted):
-            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            await client.send("PUT", f"{path}/{name}", {**wanted, "metadata": {**wanted["metadata"], **version}})
 
 
 def _secret(keys: Keys, *, namespace: str, name: str) -> Manifest:

@@ -15,6 +15,7 @@ from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import RefusedError
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
+from everstep_operator.decide.pin import Pin
 from everstep_operator.local.addresses import addresses
 from everstep_operator.local.container import container_of
 from everstep_operator.local.job_file import JobFile
@@ -67,6 +68,7 @@ class LocalCluster:
         self._written = written
         self._addresses = addresses()
         self._processes: dict[str, dict[str, PodProcess]] = {}
+        self._pins: dict[str, Pin] = {}
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -118,6 +120,14 @@ class LocalCluster:
     async def profiles(self) -> Mapping[str, Manifest]:
         """See `Cluster`. A machine has none."""
         return {}
+
+    async def read_pin(self, job: Job) -> Pin | None:
+        """See `Cluster`."""
+        return self._pins.get(job.uid)
+
+    async def prepare(self, job: Job, pin: Pin) -> None:
+        """See `Cluster`. No pod outlives this process, so neither does the pin."""
+        self._pins[job.uid] = pin
 
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""
