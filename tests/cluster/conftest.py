@@ -9,7 +9,11 @@ import pytest
 from devcluster import images, provider
 from devcluster.cluster import NamespacesCluster
 from devcluster.provider import Cluster
+from everstep_trainer.objects import Store
+from examples.demo.cluster import Stack
 from tests.cluster.probes import Probes
+from tests.cluster.release import a_namespace
+from tests.fabric.bucket import fill_bucket
 
 NAME = "test"
 """A cluster of its own: nodes are killed here, and somebody may be working on the one that `make cluster` made."""
@@ -46,4 +50,24 @@ def probe_image(cluster: Cluster) -> str:
 def probes(cluster: Cluster, probe_image: str) -> Iterator[Probes]:
     """Pods to talk to and from, in a namespace that goes with the test."""
     with Probes.in_new_namespace(cluster.kubectl, probe_image) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """Everstep from its chart and its two images, and in the bucket what small jobs train on."""
+    stack = Stack.built(cluster)
+    stack.install()
+    folder = fill_bucket(tmp_path_factory.mktemp("bucket"))
+    with stack.bucket() as bucket:
+        store = Store.at(bucket)
+        for file in (path for path in folder.rglob("*") if path.is_file()):
+            store.put(str(file.relative_to(folder)), file)
+    return stack
+
+
+@pytest.fixture
+def stack(namespaces_cluster: NamespacesCluster, release: Stack) -> Iterator[Stack]:
+    """The release with a namespace for the jobs of one test, on a cluster whose nodes are all on."""
+    with a_namespace(release) as made:
         yield made

@@ -23,8 +23,16 @@ PATIENCE_S = 240.0
 """Limit of one wait. Two workers import torch and transformers in 5 s on two idle cores, in a minute on busy ones."""
 
 
-def a_small_job(bucket: Path, *, workers: int, steps: int, at_least: int | None = None) -> JobBuilder:
-    """A Llama of two layers from random weights: some 50 ms a step."""
+def a_small_job(bucket: Path | str, *, workers: int, steps: int, at_least: int | None = None) -> JobBuilder:
+    """A Llama of two layers from random weights: some 50 ms a step.
+
+    Args:
+        bucket: A folder or an address that holds what `fill_bucket` writes.
+        workers: How many.
+        steps: How many.
+        at_least: With how many workers it goes on.
+    """
+    root = bucket if isinstance(bucket, str) else f"file://{bucket}"
     config = {
         "model_type": "llama",
         "hidden_size": 64,
@@ -34,17 +42,17 @@ def a_small_job(bucket: Path, *, workers: int, steps: int, at_least: int | None 
         "num_key_value_heads": 2,
         "max_position_embeddings": 128,
     }
-    model = {"config": config, "tokenizer": {"source": f"file://{bucket}/models/bytes"}}
+    model = {"config": config, "tokenizer": {"source": f"{root}/models/bytes"}}
     return (
         a_job()
         .named("small")
         .workers(workers, at_least=at_least)
         .setting("spec.recipe.model", model)
-        .setting("spec.recipe.data", {"train": [{"source": f"file://{bucket}/data/text.jsonl"}], "maxLength": 64})
+        .setting("spec.recipe.data", {"train": [{"source": f"{root}/data/text.jsonl"}], "maxLength": 64})
         .setting("spec.recipe.duration", {"steps": steps})
         .setting("spec.recipe.batch", {"size": 8, "microSize": 1})
         .setting("spec.recipe.logEverySteps", 1)
-        .setting("spec.storage.uri", f"file://{bucket}/runs")
+        .setting("spec.storage.uri", f"{root}/runs")
         .setting("spec.checkpoint.everySteps", 5)
     )
 

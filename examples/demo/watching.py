@@ -1,0 +1,39 @@
+"""A job's status as it changes, by a watch of the API server."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from kubernetes import client, config, watch
+
+from everstep_api.job import GROUP, PLURAL, VERSION
+from everstep_api.status import TrainingJobStatus
+
+_SILENCE_S = 5
+"""The API server ends a watch after this time; then the time limit is looked at and another one begins."""
+
+
+def statuses(kubeconfig: Path, *, namespace: str, job: str, limit_s: float) -> Iterator[TrainingJobStatus]:
+    """Yield the status as it is and each one that follows, until the job is gone or the time is over.
+
+    The same one may come twice: each watch begins with what is there.
+    """
+    api = client.CustomObjectsApi(config.new_client_from_config(str(kubeconfig)))  # type: ignore[no-untyped-call]  # kubernetes has no types
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        events = watch.Watch().stream(  # type: ignore[no-untyped-call]  # the same
+            api.list_namespaced_custom_object,
+            GROUP,
+            VERSION,
+            namespace,
+            PLURAL,
+            field_selector=f"metadata.name={job}",
+            timeout_seconds=_SILENCE_S,
+            _request_timeout=_SILENCE_S + 5,
+        )
+        for event in events:
+            if event["type"] == "DELETED":
+                return
+            # As text: strictness takes a date for one only where it reads JSON.
+            yield TrainingJobStatus.model_validate_json(json.dumps(event["object"].get("status", {})))
