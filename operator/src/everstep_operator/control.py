@@ -8,12 +8,14 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Self
 
 from everstep_operator.act import Actor
 from everstep_operator.cluster import Cluster, ConflictError
 from everstep_operator.decide.facts import JobKey, Refusal
+from everstep_operator.metrics import Metrics, Result
 from everstep_operator.observe import Observer
 from everstep_operator.queue import WorkQueue
 from everstep_operator.reconcile import Reconciler
@@ -36,6 +38,7 @@ class Control:
     server: SyncServer
     reconciler: Reconciler
     settings: Settings
+    metrics: Metrics
 
     @classmethod
     def of(
@@ -46,8 +49,10 @@ class Control:
         settings: Settings,
         keys: Keys,
         verifier: TokenVerifier,
+        metrics: Metrics | None = None,
     ) -> Self:
         """Put the parts together. Agents' reports wake the job that they are about."""
+        metrics = metrics or Metrics()
         refusals: dict[str, Refusal] = {}
         reports = Reports(per_s=settings.reports_per_s)
         directives = Directives(key=keys.secret, reports=reports)
@@ -66,8 +71,12 @@ class Control:
             is_known=lambda job_uid, pod_uid: any(pod.uid == pod_uid for pod in cluster.pods(job_uid)),
             waken=waken,
         )
-        reconciler = Reconciler(cluster=cluster, observer=observer, actor=actor, directives=directives)
-        return cls(queue=queue, reports=reports, server=server, reconciler=reconciler, settings=settings)
+        reconciler = Reconciler(
+            cluster=cluster, observer=observer, actor=actor, directives=directives, followers=[metrics.jobs]
+        )
+        return cls(
+            queue=queue, reports=reports, server=server, reconciler=reconciler, settings=settings, metrics=metrics
+        )
 
     async def run(self, listener: socket.socket, context: ssl.SSLContext) -> None:
         """Hear agents and work on jobs until cancelled."""
@@ -84,21 +93,25 @@ class Control:
         """Work on one job after the other until cancelled."""
         while True:
             key = await self.queue.get()
+            began = time.monotonic()
             try:
-                await self._look(key)
+                result = await self._look(key)
+                self.metrics.reconciled(result, time.monotonic() - began)
             finally:
                 self.queue.done(key)
 
-    async def _look(self, key: JobKey) -> None:
+    async def _look(self, key: JobKey) -> Result:
         try:
             again_s = await self.reconciler.reconcile(key)
         except ConflictError as conflict:
             log.debug("somebody wrote first: %s", conflict, extra={"job": str(key)})
             self.queue.retry(key)
+            return "conflict"
         except Exception:
             delay_s = self.queue.retry(key)
             log.exception("reconcile failed and is tried again in %.2f s", delay_s, extra={"job": str(key)})
-        else:
-            self.queue.forget_errors(key)
-            if again_s is not None:
-                self.queue.add_after(key, again_s)
+            return "error"
+        self.queue.forget_errors(key)
+        if again_s is not None:
+            self.queue.add_after(key, again_s)
+        return "done"

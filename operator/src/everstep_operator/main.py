@@ -95,7 +95,9 @@ async def lead(settings: KubeSettings, client: Client, metrics: Metrics, stop: a
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(reflector.run()) for reflector in reflectors]
         await asyncio.gather(*(reflector.synced.wait() for reflector in reflectors))
-        control = Control.of(cluster=cluster, queue=queue, settings=settings.operator, keys=keys, verifier=verifier)
+        control = Control.of(
+            cluster=cluster, queue=queue, settings=settings.operator, keys=keys, verifier=verifier, metrics=metrics
+        )
         listener = socket.create_server(("", settings.sync_port))
         works = (
             control.run(listener, keys.server_context(settings.hosts)),

@@ -1,8 +1,10 @@
 """One screen: how a job comes one step closer to its spec. Safe to run at any time and to be cut anywhere."""
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
+from everstep_api.status import TrainingJobStatus
 from everstep_operator.act import Actor
 from everstep_operator.cluster import Cluster
 from everstep_operator.decide import decide
@@ -25,14 +27,35 @@ class Directives(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Who shows what became of jobs."""
+
+    def follow(self, key: JobKey, old: TrainingJobStatus, new: TrainingJobStatus) -> None:
+        """The new status is written in place of the old one, or is the same."""
+        ...
+
+    def forget(self, key: JobKey) -> None:
+        """The job is gone."""
+        ...
+
+
 class Reconciler:
     """Observe, decide, act on pods, write the status, release directives, tell people."""
 
-    def __init__(self, *, cluster: Cluster, observer: Observer, actor: Actor, directives: Directives) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        observer: Observer,
+        actor: Actor,
+        directives: Directives,
+        followers: Sequence[Follower] = (),
+    ) -> None:
         self._cluster = cluster
         self._observer = observer
         self._actor = actor
         self._directives = directives
+        self._followers = followers
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job one step closer to its spec; return the seconds until the next look."""
@@ -54,9 +77,13 @@ class Reconciler:
         """Write the status; what did not change is not written."""
         if decision.status != seen.job.status:
             await self._cluster.write_status(seen.job, decision.status)
+        for follower in self._followers:
+            follower.follow(seen.job.key, seen.job.status, decision.status)
 
     def _forget(self, key: JobKey) -> None:
         uid = self._observer.forget(key)
+        for follower in self._followers:
+            follower.forget(key)
         if uid is not None:
             self._directives.close(uid)
             log.info("job is gone", extra={"job": str(key)})

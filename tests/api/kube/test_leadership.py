@@ -15,7 +15,7 @@ def test_of_two_operators_one_leads_and_both_are_ready(workplace: Workplace, sta
     assert leader.ask("/healthz") == "ok\n"
     assert "everstep_leading 1.0" in leader.ask("/metrics")
     assert "everstep_leading 0.0" in follower.ask("/metrics")
-    assert 'everstep_api_requests_total{method="GET",status="200"}' in leader.ask("/metrics")
+    assert 'everstep_api_requests_total{code="200",method="GET"}' in leader.ask("/metrics")
     job = workplace.apply(a_job().workers(1))
     workplace.until(lambda: workplace.pods(job), "a pod")
 

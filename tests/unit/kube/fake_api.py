@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from everstep_operator.kube.client import Client
+from everstep_operator.kube.client import Answered, Client
 from everstep_operator.kube.pace import Bucket
 from tests.builders import Manifest
 
@@ -30,7 +30,9 @@ class FakeApi:
         return await answer(request)
 
     @asynccontextmanager
-    async def client(self, *, timeout_s: float = 5.0) -> AsyncIterator[Client]:
+    async def client(
+        self, *, timeout_s: float = 5.0, answered: Answered = lambda _method, _status, _seconds: None
+    ) -> AsyncIterator[Client]:
         """Serve, and give a client of it."""
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self.handle)
@@ -41,9 +43,8 @@ class FakeApi:
             await site.start()
             self.port = runner.addresses[0][1]
             bucket = Bucket(per_s=1000, burst=1000)
-            async with Client(
-                Configuration(f"http://127.0.0.1:{self.port}"), timeout_s=timeout_s, bucket=bucket
-            ) as made:
+            server = Configuration(f"http://127.0.0.1:{self.port}")
+            async with Client(server, timeout_s=timeout_s, bucket=bucket, answered=answered) as made:
                 yield made
         finally:
             await runner.cleanup()

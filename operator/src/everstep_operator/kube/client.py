@@ -35,7 +35,8 @@ _TRY_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAIL
 _SHORTEST_PAUSE_S = 0.1
 
 Answered = Callable[[str, int, float], None]
-"""Hears of each answer: method, status and seconds. A call without an answer has the status 0."""
+"""Hears of each answer: method, status and seconds. A call without an answer has the status 0. The method of a watch is
+WATCH, and its answer that it begins."""
 
 
 class Client:
@@ -117,7 +118,7 @@ class Client:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_WATCH_SILENCE_S)
         call = f"WATCH {path}"
         try:
-            response = await self._request("GET", _target(path, asked), None, {"Accept": JSON}, limits)
+            response = await self._begin_watch(_target(path, asked), limits)
             async with response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     raise error_of(_refusal(response.status, await response.read()), call=call)
@@ -161,6 +162,15 @@ class Client:
             raise UnreachableError(f"{method} {target} failed: {type(error).__name__}: {error}") from error
         finally:
             self._answered(method, status, time.monotonic() - began)
+
+    async def _begin_watch(self, target: str, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        began, status = time.monotonic(), 0
+        try:
+            response = await self._request("GET", target, None, {"Accept": JSON}, limits)
+            status = response.status
+        finally:
+            self._answered("WATCH", status, time.monotonic() - began)
+        return response
 
     async def _request(
         self, method: str, target: str, body: Manifest | None, headers: dict[str, str], limits: aiohttp.ClientTimeout
