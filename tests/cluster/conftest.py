@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -69,5 +70,5 @@ def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Stack
 @pytest.fixture
 def stack(namespaces_cluster: NamespacesCluster, release: Stack) -> Iterator[Stack]:
     """The release with a namespace for the jobs of one test, on a cluster whose nodes are all on."""
-    with a_namespace(release) as made:
+    with a_namespace(replace(release, cluster=namespaces_cluster)) as made:
         yield made

@@ -31,9 +31,10 @@ def test_an_upgrade_of_the_release_touches_no_worker(stack: Stack) -> None:
     with ClusterJob.applied(stack, a_job_on_nodes()) as job:
         before = job.in_world(1, size=2)
         pods = [pod["metadata"]["uid"] for pod in job.pods()]
-        operators = {pod["metadata"]["uid"] for pod in stack.kubectl.get("pods", _SYSTEM)["items"]}
+        operators = [pod["metadata"]["name"] for pod in stack.kubectl.get("pods", _SYSTEM)["items"]]
         stack.install({"podAnnotations.upgraded": "yes"})
-        assert not operators & {pod["metadata"]["uid"] for pod in stack.kubectl.get("pods", _SYSTEM)["items"]}
+        for operator in operators:
+            stack.kubectl.wait("--for=delete", f"pod/{operator}", _SYSTEM, timeout_s=60)
         assert before.progress is not None
         step = before.progress.step
         after = job.until(lambda status: status.progress is not None and status.progress.step > step)
