@@ -158,7 +158,7 @@ def _asking() -> Iterator[None]:
 
 
 def _print(title: str, text: str) -> None:
-    typer.secho(f"{title}:", bold=True)
+    typer.secho(f"\n{title}:", bold=True)
     typer.echo(textwrap.indent(text, "    "))
 
 

@@ -34,6 +34,9 @@ class Reason(StrEnum):
     STARTING = "Starting"
     RECOVERING = "Recovering"
     RESIZING = "Resizing"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    REFERENCE_MISSING = "ReferenceMissing"
+    WORKER_CANNOT_START = "WorkerCannotStart"
     STANDING_STILL = "StandingStill"
     ENDED = "Ended"
 
@@ -73,6 +76,13 @@ MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
     Reason.STARTING: (ConditionType.RUNNING, "False", "workers start, models load or data is prepared"),
     Reason.RECOVERING: (ConditionType.RUNNING, "False", "a worker or rank was lost and the next world forms"),
     Reason.RESIZING: (ConditionType.RUNNING, "False", "the next world forms because its size changes"),
+    Reason.IMAGE_PULL_FAILED: (ConditionType.RUNNING, "False", "a node cannot get the image of a worker; it tries on"),
+    Reason.REFERENCE_MISSING: (
+        ConditionType.RUNNING,
+        "False",
+        "a Secret or ConfigMap that the job names is not there, or has not the key; workers start once it is",
+    ),
+    Reason.WORKER_CANNOT_START: (ConditionType.RUNNING, "False", "a node cannot start a worker; the sentence says why"),
     Reason.STANDING_STILL: (ConditionType.RUNNING, "False", "the job is suspended"),
     Reason.ENDED: (ConditionType.RUNNING, "False", "the job has ended"),
     Reason.SUSPEND_WANTED: (ConditionType.SUSPENDED, "False", "suspend is set and the work is made durable"),

@@ -54,6 +54,35 @@ def waiting_for_workers(scheduled: int, *, wanted: int, enough: int, cause: str)
     return Statement(reason=Reason.WAITING_FOR_WORKERS, message=message)
 
 
+def image_pull_failed(some: int, *, wanted: int, image: str, said: str, field: str) -> Statement:
+    """Nodes cannot get the image; `said` is the kubelet's sentence and `field` names the image."""
+    message = (
+        f"{_of(some, wanted)} cannot get the image {image}: {_without_stop(said)}; correct {field}, or name the Secret"
+        " of its registry in spec.workers.template.spec.imagePullSecrets."
+    )
+    return Statement(reason=Reason.IMAGE_PULL_FAILED, message=message)
+
+
+def reference_missing(some: int, *, wanted: int, lack: str, field: str, remedy: str) -> Statement:
+    """What the job names is not there; `lack` says what, `field` names it, and `remedy` is what to do."""
+    message = f"{_of(some, wanted)} cannot start: {lack}, which {field} names; {remedy}."
+    return Statement(reason=Reason.REFERENCE_MISSING, message=message)
+
+
+def worker_cannot_start(some: int, *, wanted: int, said: str, pod: str) -> Statement:
+    """The kubelet cannot start a container and says this of it."""
+    message = f"{_of(some, wanted)} cannot start: {_without_stop(said)}; `kubectl describe pod {pod}` shows more."
+    return Statement(reason=Reason.WORKER_CANNOT_START, message=message)
+
+
+def slow_start(worker: int, *, node: str, pod: str) -> str:
+    """A container is not made for long, and nobody says why: its image is large, or a volume is not to be had."""
+    return (
+        f"Worker {worker} has waited on the node {node} for more than a minute for its image and its volumes;"
+        f" `kubectl describe pod {pod}` shows for which."
+    )
+
+
 def starting(ready: int, *, wanted: int) -> Statement:
     """Workers start and no world trains yet."""
     return Statement(reason=Reason.STARTING, message=f"{_of(ready, wanted)} ready to train.")
@@ -161,6 +190,10 @@ def startup_deadline_exceeded(limit_s: int, *, stage: str) -> Statement:
     """The job took too long to its first step; `stage` is what it was doing."""
     message = f"The job made no step within startupDeadlineSeconds ({limit_s:,}); at the end: {stage}"
     return Statement(reason=Reason.STARTUP_DEADLINE_EXCEEDED, message=message)
+
+
+def _without_stop(sentence: str) -> str:
+    return sentence.strip().rstrip(".")
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,10 +12,11 @@ from rich.console import Console
 
 from everstep_api.conditions import MEANINGS, ConditionType, Reason
 from everstep_api.resource import Manifest
-from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.sync import Progress
-from everstep_cli.display import Display, View
+from everstep_cli.conclusion import achieved, next_steps
+from everstep_cli.display import Display
 from everstep_cli.job_options import JobError
+from everstep_cli.view import View
 from everstep_operator.decide.decision import Event
 from everstep_operator.decide.facts import Job, JobKey
 from everstep_operator.local.plane import LocalPlane, local_plane
@@ -59,7 +60,7 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
             ending = asyncio.create_task(plane.ended(key))
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ending.cancel)
             try:
-                status = await ending
+                await ending
             except asyncio.CancelledError:
                 display.say("Interrupted: the workers end now. What is in the storage stays.")
                 return INTERRUPTED
@@ -67,7 +68,8 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
                 watching.cancel()
                 with suppress(asyncio.CancelledError):
                     await watching
-            return _conclude(status, plane.cluster.log_paths(key), display)
+            job_now = await plane.cluster.read_job(key)
+            return _conclude(job_now, plane.cluster.log_paths(key), display) if job_now is not None else 0
 
 
 async def _watch(plane: LocalPlane, key: JobKey, display: Display) -> None:
@@ -83,11 +85,15 @@ def _freshness(told: Progress) -> tuple[bool, int]:
     return told.loss is not None, told.step
 
 
-def _conclude(status: TrainingJobStatus, logs: list[Path], display: Display) -> int:
-    """Say how the job ended and, if it failed, where to look."""
-    ending = status.endings[0]
+def _conclude(job: Job, logs: list[Path], display: Display) -> int:
+    """Say how the job ended and what is next: with its model, or where to look for what went wrong."""
+    ending = job.status.endings[0]
     if ending.type == ConditionType.COMPLETE:
         display.say(ending.message, style="green")
+        for sentence in achieved(job.status):
+            display.say(sentence, style="green")
+        for line in next_steps(job):
+            display.say(line)
         return 0
     if ending.reason != Reason.RECIPE_REFUSED:  # whose sentence says all that the logs could
         for log in logs:

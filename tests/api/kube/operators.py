@@ -17,7 +17,7 @@ ADDRESS = "192.0.2.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """A process of an operator that runs the jobs of one namespace."""
+    """A process of an operator."""
 
     name: str
     sync_port: int
@@ -28,6 +28,12 @@ class Operator:
     @classmethod
     def start(cls, *, name: str, kubeconfig: Path, namespace: str, folder: Path, flags: tuple[str, ...] = ()) -> Self:
         """Start one."""
+        here = (f"--namespace={namespace}", f"--watch-namespace={namespace}")
+        return cls.told(name=name, kubeconfig=kubeconfig, folder=folder, flags=(*here, *flags))
+
+    @classmethod
+    def told(cls, *, name: str, kubeconfig: Path, folder: Path, flags: tuple[str, ...]) -> Self:
+        """Start one that knows of its place by the flags alone; its ports are free ones of this machine."""
         sync_port, probe_port = _free_ports(2)
         log = folder / f"{name}.log"
         command = [
@@ -38,13 +44,11 @@ class Operator:
             "-m",
             "everstep_operator",
             f"--kubeconfig={kubeconfig}",
-            f"--namespace={namespace}",
-            f"--watch-namespace={namespace}",
+            *flags,
             f"--pod-name={name}",
             f"--pod-ip={ADDRESS}",
             f"--sync-port={sync_port}",
             f"--probe-port={probe_port}",
-            *flags,
         ]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -21,7 +21,7 @@ _TIMEOUT_S = 60
 
 
 class ChartRefused(Exception):  # noqa: N818 - it is what happened to the values, as in `pytest.raises(ChartRefused)`
-    """helm does not render it; the text is its own."""
+    """helm does not take it; the text is its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,31 +64,28 @@ def rendered(values: Manifest | None = None, *, release: str = RELEASE, namespac
 
 @functools.cache
 def _rendered(values: str, release: str, namespace: str) -> Rendered:
-    text = helm("template", release, namespace=namespace, values=json.loads(values))
+    text = helm("template", release, str(CHART), f"--namespace={namespace}", values=json.loads(values))
     return Rendered(objects=tuple(found for found in yaml.safe_load_all(text) if found is not None))
 
 
 def notes(values: Manifest | None = None) -> str:
     """What `helm install` says at its end."""
-    _, _, said = helm("install", RELEASE, "--dry-run=client", namespace=NAMESPACE, values=values).partition(
-        "\nNOTES:\n"
-    )
+    place = (RELEASE, str(CHART), f"--namespace={NAMESPACE}")
+    _, _, said = helm("install", "--dry-run=client", *place, values=values or {}).partition("\nNOTES:\n")
     return said
 
 
-def helm(*command: str, namespace: str, values: Manifest | None = None, kubeconfig: Path | None = None) -> str:
-    """What helm prints about the chart.
+def helm(*arguments: str, values: Manifest | None = None, kubeconfig: Path | None = None) -> str:
+    """What `helm ARGUMENTS` prints; it reaches no cluster but the one of the kubeconfig.
 
     Raises:
         ChartRefused: it failed.
     """
-    verb, *rest = command
-    asked = [_program(), verb, *rest, str(CHART), f"--namespace={namespace}", "--values=-"]
-    place = {**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull)}
+    given = [] if values is None else ["--values=-"]
     done = subprocess.run(
-        asked,
-        input=json.dumps(values or {}),
-        env=place,
+        [_program(), *arguments, *given],
+        input=json.dumps(values),
+        env={**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull)},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,

@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 
-from everstep_operator.decide.facts import Ending
+from everstep_operator.decide.facts import Ending, Obstacle
 from everstep_operator.kube.pod_facts import owned_pod
 from tests.unit.kube.pods import a_pod
 
+IMAGES = {
+    "initContainers": [{"name": "fetch", "image": "tools:1"}],
+    "containers": [{"name": "trainer", "image": "t:1"}],
+}
+
 
 def facts(**status: Any) -> Any:
-    owned = owned_pod(a_pod(**status))
+    owned = owned_pod({**a_pod(**status), "spec": IMAGES})
     assert owned is not None
     return owned.pod
 
@@ -27,23 +32,39 @@ def condition(kind: str, status: str, reason: str, message: str) -> dict[str, An
 @pytest.mark.parametrize(
     ("status", "obstacle"),
     [
-        ({}, ""),
-        (condition("PodScheduled", "True", "", ""), ""),
+        ({}, None),
+        (condition("PodScheduled", "True", "", ""), None),
         (
             condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available"),
-            "Unschedulable: 0/3 nodes are available",
+            Obstacle(reason="Unschedulable", message="0/3 nodes are available"),
         ),
-        (condition("DisruptionTarget", "True", "DeletionByTaintManager", ""), "DeletionByTaintManager"),
-        ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted: low on memory"),
-        (trainer(state={"waiting": {"reason": "ContainerCreating"}}), ""),
+        (
+            condition("DisruptionTarget", "True", "DeletionByTaintManager", ""),
+            Obstacle(reason="DeletionByTaintManager"),
+        ),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
+            Obstacle(reason="Evicted", message="low on memory"),
+        ),
+        (trainer(state={"waiting": {"reason": "ContainerCreating"}}), None),
         (
             trainer(state={"waiting": {"reason": "ErrImagePull", "message": "no such host"}}),
-            "ErrImagePull: no such host",
+            Obstacle(reason="ErrImagePull", message="no such host", container="trainer", image="t:1"),
+        ),
+        (
+            {"initContainerStatuses": [{"name": "fetch", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
+            Obstacle(reason="ImagePullBackOff", container="fetch", image="tools:1"),
         ),
     ],
 )
-def test_an_obstacle_is_told_in_the_words_of_who_sees_it(status: dict[str, Any], obstacle: str) -> None:
+def test_an_obstacle_is_told_in_the_words_of_who_sees_it(status: dict[str, Any], obstacle: Obstacle | None) -> None:
     assert facts(**status).obstacle == obstacle
+
+
+def test_the_moment_at_which_a_pod_got_its_node_is_known() -> None:
+    moment = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"}
+    assert facts(conditions=[moment]).scheduled == datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert facts(conditions=[{**moment, "status": "False"}]).scheduled is None
 
 
 def test_the_disruption_of_a_pod_explains_more_than_what_follows_from_it() -> None:
@@ -52,7 +73,7 @@ def test_the_disruption_of_a_pod_explains_more_than_what_follows_from_it() -> No
         reason="Evicted",
         **condition("DisruptionTarget", "True", "EvictionByEvictionAPI", "the node is drained"),
     )
-    assert pod.obstacle == "EvictionByEvictionAPI: the node is drained"
+    assert str(pod.obstacle) == "EvictionByEvictionAPI: the node is drained"
 
 
 def test_restarts_and_the_last_ending_are_those_of_the_trainer() -> None:

@@ -18,7 +18,6 @@ from everstep_agent.events import (
     Heard,
     Order,
     RememberWorld,
-    Said,
     ShareStore,
     StopRanks,
     StoreFound,
@@ -75,14 +74,12 @@ class Agent:
         """Deal with an event."""
         before = self._worker
         self._worker, orders = state.advance(before, event)
-        if isinstance(event, Said):
-            self.metrics.hear(event.slot, event.message)
+        self.metrics.follow(before, event, self._worker)
         self._tell_loss(before)
         for order in orders:
             self._obey(order)
         if self._worker.exit_code is None:
             self.processes.keep_spares(self._worker.spares)
-        self.metrics.show(state=self._worker.state, world=self._worker.newest_world, warm=len(self._worker.warm))
         self.sync.look()
 
     def begin_grace(self) -> None:
@@ -111,6 +108,10 @@ class Agent:
         )
         return report.write(self._worker, identity)
 
+    def render_metrics(self) -> bytes:
+        """Return the worker's series as Prometheus reads them."""
+        return self.metrics.render(self.processes.ranks)
+
     def unreadiness(self) -> str | None:
         """Return why the worker is not ready; nothing when it is."""
         worker = self._worker
@@ -126,7 +127,6 @@ class Agent:
     def _tell_loss(self, before: Worker) -> None:
         failure = self._worker.failure
         if failure is not None and failure != before.failure:
-            self.metrics.count_loss(failure.cause)
             first_line = failure.message.partition("\n")[0]
             _log.warning(
                 "Lost a rank: %s world=%d rank=%s cause=%s", first_line, failure.world, failure.rank, failure.cause

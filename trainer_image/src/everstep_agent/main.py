@@ -40,7 +40,7 @@ async def live(settings: Settings, *, devices: int, command: Sequence[str]) -> i
     """
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         agent = Agent(settings, command=command, devices=devices, session=session, group=group)
-        server = Server(metrics=agent.metrics.render, unreadiness=agent.unreadiness, worlds=agent.worlds)
+        server = Server(metrics=agent.render_metrics, unreadiness=agent.unreadiness, worlds=agent.worlds)
         agent.port = await server.open(settings.pod_ip, settings.port)
         lines = await listen(settings.socket, agent.processes.greet)
         _heed_signals(agent)

@@ -48,6 +48,11 @@ class Processes:
         self._retry: asyncio.TimerHandle | None = None
         self._numbers = itertools.count()
 
+    @property
+    def ranks(self) -> dict[int, int]:
+        """Process id of each rank of the world, by its slot."""
+        return {slot: rank.pid for slot, rank in self._ranks.items()}
+
     def keep_spares(self, wanted: int) -> None:
         """Have one spare in each of the slots below `wanted`, now and whenever one is used or dies."""
         self._wanted = wanted

@@ -11,6 +11,7 @@ from everstep_api.wire.ranks import EvaluationMade, Left, PhaseBegun, Stepped
 from everstep_api.wire.sync import Evaluated, Phase
 from everstep_trainer.context import JobContext
 from everstep_trainer.data.ledger import Line
+from everstep_trainer.device import most_device_bytes
 from everstep_trainer.errors import StorageError, TrainerError
 from everstep_trainer.evaluate import evaluate, penalty
 from everstep_trainer.model.assets import Assets
@@ -193,19 +194,14 @@ class Training:
 
     def _tell(self, outcome: Outcome, *, seconds: float, waited_s: float, rate: float) -> None:
         step = self.counters.step
+        own = Stepped(step=step, seconds=seconds, data_wait_seconds=waited_s, device_bytes=most_device_bytes())
         if not self.context.world.place.is_first:
-            self.line.tell(Stepped(step=step, seconds=seconds))
+            self.line.tell(own)
             return
         tokens = self.dealers.training.tokens(step)
         self.line.tell(
-            Stepped(
-                step=step,
-                seconds=seconds,
-                loss=outcome.loss,
-                tokens=tokens,
-                learning_rate=rate,
-                gradient_norm=outcome.gradient_norm,
-                data_wait_seconds=waited_s,
+            replace(
+                own, loss=outcome.loss, tokens=tokens, learning_rate=rate, gradient_norm=outcome.gradient_norm
             )
         )
         if step % self.context.recipe.log_every_steps == 0 or self.is_over:

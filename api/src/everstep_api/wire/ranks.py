@@ -89,7 +89,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped:
-    """A step is done. Rank 0 tells the numbers of the whole world; the others tell the step alone."""
+    """A step is done. Each rank tells its own seconds and memory, and rank 0 the numbers of the whole world, too."""
 
     step: int
     seconds: float
@@ -98,6 +98,8 @@ class Stepped:
     learning_rate: float | None = None
     gradient_norm: float | None = None
     data_wait_seconds: float | None = None
+    device_bytes: int | None = None
+    """The most memory of its device that the rank had allocated so far; absent without a device."""
     kind: Literal["step"] = "step"
 
 

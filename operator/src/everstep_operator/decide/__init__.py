@@ -8,6 +8,7 @@ alone.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 from everstep_api import sentences
@@ -27,10 +28,20 @@ from everstep_operator.decide.world import WorldPlan, plan_world
 
 __all__ = ["decide"]
 
+_WORRYING = frozenset(
+    {
+        Reason.SPEC_INVALID,
+        Reason.POD_REFUSED,
+        Reason.RECOVERING,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.REFERENCE_MISSING,
+        Reason.WORKER_CANNOT_START,
+    }
+)
 _SEVERITY: Mapping[Reason, Literal["Normal", "Warning"]] = {
     reason: "Warning"
     for reason, (kind, _, _) in MEANINGS.items()
-    if kind is ConditionType.FAILED or reason in {Reason.SPEC_INVALID, Reason.POD_REFUSED, Reason.RECOVERING}
+    if kind is ConditionType.FAILED or reason in _WORRYING
 }
 
 _GLANCE_S = 1.0
@@ -87,7 +98,7 @@ def _go_on(
         delete=tuple(doomed_pods(pods, _members_that_stay(plan))),
         directives=plan.directives,
         events=(*_events(seen, said), *_pinned_again(seen, accepted)),
-        look_again_s=_look_again(seen, spec, plan, standings),
+        look_again_s=_look_again(seen, spec, plan, standings, retry_at=pods.retry_at),
     )
 
 
@@ -132,9 +143,18 @@ def _pinned_again(seen: Observation, accepted: Acceptance) -> tuple[Event, ...]:
     return (Event(type="Warning", reason=Occurrence.PINNED_AGAIN, message=message),)
 
 
-def _look_again(seen: Observation, spec: TrainingJobSpec, plan: WorldPlan, standings: Standings | None) -> float | None:
+def _look_again(
+    seen: Observation,
+    spec: TrainingJobSpec,
+    plan: WorldPlan,
+    standings: Standings | None,
+    *,
+    retry_at: datetime | None,
+) -> float | None:
     """Seconds until time alone may change this decision."""
     moments = [moment for moment, _ in deadlines(seen, spec)]
+    if retry_at is not None:
+        moments.append(retry_at)
     if seen.refusal is not None:
         moments.append(seen.refusal.retry_at)
     if (asked := pause_asked(seen.job.status)) is not None:

@@ -10,6 +10,7 @@ from everstep_api.status import Condition, World
 from everstep_api.wire import sync
 from everstep_operator.decide.facts import Observation, Pod
 from everstep_operator.decide.failures import Loss
+from everstep_operator.decide.obstacles import scheduling_causes, slow_start, start_trouble
 from everstep_operator.decide.world import WorldPlan, fewest_members, most_members
 
 _BLOCKING = {
@@ -85,12 +86,11 @@ def _condition(said: Statement, old: Condition | None, seen: Observation) -> Con
 
 def _scheduled(scene: Scene) -> Statement:
     replicas = scene.spec.workers.replicas
-    running = sum(pod.phase == "Running" for pod in scene.wanted)
-    if running >= replicas:
+    placed = sum(bool(pod.node) for pod in scene.wanted)
+    if placed >= replicas:
         return sentences.all_scheduled(replicas)
-    obstacles = sorted({pod.obstacle for pod in scene.wanted if pod.phase == "Pending" and pod.obstacle})
-    cause = "; ".join(obstacles) or "their pods start."
-    return sentences.waiting_for_workers(running, wanted=replicas, enough=fewest_members(scene.spec), cause=cause)
+    cause = "; ".join(scheduling_causes(scene.wanted)) or "their pods are given to nodes."
+    return sentences.waiting_for_workers(placed, wanted=replicas, enough=fewest_members(scene.spec), cause=cause)
 
 
 def _running(scene: Scene) -> Statement:
@@ -105,10 +105,13 @@ def _running(scene: Scene) -> Statement:
 
 
 def _between_worlds(scene: Scene) -> Statement:
+    trouble = start_trouble(scene.wanted, scene.spec, replicas=scene.spec.workers.replicas)
+    if trouble is not None:
+        return Statement(reason=trouble.reason, message=f"{_cause(scene)}{trouble.message}")
     agents = [scene.seen.agents[pod.uid] for pod in scene.wanted if pod.uid in scene.seen.agents]
     warm = sum(agent.can_enter for agent in agents)
     waiting = sentences.starting(warm, wanted=most_members(scene.seen, scene.spec)).message
-    return Statement(reason=_occasion(scene), message=f"{_cause(scene)}{waiting}{_restarts(scene)}")
+    return Statement(reason=_occasion(scene), message=f"{_cause(scene)}{waiting}{_restarts(scene)}{_slowness(scene)}")
 
 
 def _in_world(scene: Scene, world: World) -> Statement:
@@ -125,9 +128,11 @@ def _in_world(scene: Scene, world: World) -> Statement:
 
 def _training(scene: Scene, world: World) -> Statement:
     replicas, useful = scene.spec.workers.replicas, most_members(scene.seen, scene.spec)
-    if useful == replicas:
-        return sentences.training(world.number, size=world.size)
-    return sentences.training_with_idle(world.number, size=world.size, replicas=replicas, useful=useful)
+    if useful < replicas:
+        return sentences.training_with_idle(world.number, size=world.size, replicas=replicas, useful=useful)
+    said = sentences.training(world.number, size=world.size)
+    trouble = start_trouble(scene.wanted, scene.spec, replicas=replicas)
+    return said if trouble is None else Statement(reason=said.reason, message=f"{said.message} {trouble.message}")
 
 
 def _occasion(scene: Scene) -> Reason:
@@ -135,10 +140,23 @@ def _occasion(scene: Scene) -> Reason:
 
     The occasion of a world that has not stepped yet is that of the look which formed it.
     """
-    if scene.loss is not None:
+    if scene.loss is not None or _was_lost(scene.seen):
         return Reason.RECOVERING
     said = {item.type: Reason(item.reason) for item in scene.seen.job.status.conditions}.get(ConditionType.RUNNING)
     return said if said in {Reason.RECOVERING, Reason.RESIZING} else Reason.STARTING
+
+
+def _was_lost(seen: Observation) -> bool:
+    """Whether the world of the status ended by a loss, whatever was said since then."""
+    world, recoveries = seen.job.status.world, seen.job.status.recoveries
+    if world is None or world.end_time is None or recoveries is None or not recoveries.recent:
+        return False
+    return recoveries.recent[0].world == world.number
+
+
+def _slowness(scene: Scene) -> str:
+    late = slow_start(scene.wanted, scene.seen.now)
+    return f" {late}" if late is not None else ""
 
 
 def _suspended(scene: Scene) -> Statement | None:

@@ -9,6 +9,7 @@ from everstep_api.conditions import ConditionType, Statement
 from everstep_api.history import Recoveries
 from everstep_api.job import TrainingJobSpec
 from everstep_api.wire import sync
+from everstep_operator.decide.conditions import blocking
 from everstep_operator.decide.decision import Decision, DoomedPod
 from everstep_operator.decide.facts import Observation
 from everstep_operator.decide.failures import Cause, Loss
@@ -57,8 +58,8 @@ def deadlines(seen: Observation, spec: TrainingJobSpec) -> Iterator[tuple[dateti
         yield (start + timedelta(seconds=limit_s), Verdict(said=sentences.deadline_exceeded(limit_s, step=step)))
     if spec.startup_deadline_seconds is not None and not has_stepped(seen):
         limit_s = spec.startup_deadline_seconds
-        running = [condition.message for condition in status.conditions if condition.type == ConditionType.RUNNING]
-        said = sentences.startup_deadline_exceeded(limit_s, stage=running[0] if running else "nothing was said yet.")
+        blocked = blocking(status.conditions)
+        said = sentences.startup_deadline_exceeded(limit_s, stage=blocked.message if blocked else "it was accepted.")
         yield (start + timedelta(seconds=limit_s), Verdict(said=said))
 
 

@@ -52,6 +52,22 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What is wrong with a pod, in the words of who sees it."""
+
+    reason: str
+    """One word: `Unschedulable`, `ErrImagePull`, `Evicted`."""
+    message: str = ""
+    container: str = ""
+    """The container that it is about; empty: the whole pod."""
+    image: str = ""
+    """That container's image."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}" if self.reason and self.message else self.reason or self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """A pod of the job, reduced to what decides anything."""
 
@@ -65,8 +81,10 @@ class Pod:
     """Whether its deletion has begun."""
     image: str = ""
     """The image of its trainer's container as `name@sha256:…`; empty while the node has not told that."""
-    obstacle: str = ""
-    """Why it does not run yet, as scheduler or kubelet say it; empty when nothing is known to be wrong."""
+    scheduled: datetime | None = None
+    """When it was given its node."""
+    obstacle: Obstacle | None = None
+    """Why it does not run, as scheduler or kubelet say it; None when nothing is known to be wrong."""
     started: datetime | None = None
     """When its trainer's container last started; None while that does not run."""
     restarts: int = 0

@@ -7,7 +7,7 @@ from typing import cast
 
 from everstep_api.job import API_VERSION, KIND
 from everstep_api.resource import Manifest
-from everstep_operator.decide.facts import Ending, JobKey, Pod, PodPhase
+from everstep_operator.decide.facts import Ending, JobKey, Obstacle, Pod, PodPhase
 from everstep_operator.kube.image_names import named_with_digest
 from everstep_operator.podspec import CONTAINER, LABEL
 
@@ -60,18 +60,20 @@ def _pod(manifest: Manifest, *, worker: int) -> Pod:
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         node=manifest.get("spec", {}).get("nodeName", ""),
         is_deleted="deletionTimestamp" in metadata,
-        image=named_with_digest(_named_image(manifest), trainer.get("imageID", "")),
-        obstacle=next(_obstacles(status), ""),
+        image=named_with_digest(_images(manifest).get(CONTAINER, ""), trainer.get("imageID", "")),
+        scheduled=_scheduled(status),
+        obstacle=next(_obstacles(manifest), None),
         started=_started(trainer),
         restarts=trainer.get("restartCount", 0),
         last_ending=_ending(trainer),
     )
 
 
-def _named_image(manifest: Manifest) -> str:
-    """The image of the trainer's container as the pod names it; the kubelet's status may name it otherwise."""
-    containers = manifest.get("spec", {}).get("containers", [])
-    return next((str(container["image"]) for container in containers if container["name"] == CONTAINER), "")
+def _images(manifest: Manifest) -> dict[str, str]:
+    """The images by container as the pod names them; the kubelet's status may name them otherwise."""
+    spec = manifest.get("spec", {})
+    containers = [*spec.get("initContainers", []), *spec.get("containers", [])]
+    return {container["name"]: container["image"] for container in containers}
 
 
 def _phase(phase: str) -> PodPhase:
@@ -83,26 +85,38 @@ def _phase(phase: str) -> PodPhase:
             return "Running"
 
 
-def _obstacles(status: Manifest) -> Iterator[str]:
-    """What is said to be wrong, the most telling first: the node's ending of it, the scheduler, the images."""
-    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-    disruption = conditions.get("DisruptionTarget", {})
+def _obstacles(manifest: Manifest) -> Iterator[Obstacle]:
+    """What is said to be wrong, the most telling first: the node's ending of it, the scheduler, the containers."""
+    status = manifest.get("status", {})
+    disruption = _condition(status, "DisruptionTarget")
     if disruption.get("status") == "True":
-        yield _words(disruption)
+        yield _obstacle(disruption)
     if status.get("reason"):
-        yield _words(status)
-    scheduled = conditions.get("PodScheduled", {})
+        yield _obstacle(status)
+    scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
-        yield _words(scheduled)
+        yield _obstacle(scheduled)
+    images = _images(manifest)
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason", "ContainerCreating") not in _STARTING:
-            yield _words(waiting)
+            yield _obstacle(waiting, container=container["name"], image=images.get(container["name"], ""))
 
 
-def _words(said: Manifest) -> str:
-    reason, message = said.get("reason", ""), said.get("message", "")
-    return f"{reason}: {message}" if reason and message else reason or message
+def _condition(status: Manifest, kind: str) -> Manifest:
+    return next((condition for condition in status.get("conditions", []) if condition["type"] == kind), {})
+
+
+def _obstacle(said: Manifest, **where: str) -> Obstacle:
+    return Obstacle(reason=said.get("reason", ""), message=said.get("message", ""), **where)
+
+
+def _scheduled(status: Manifest) -> datetime | None:
+    """When the pod was given its node, to the second."""
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") != "True" or "lastTransitionTime" not in scheduled:
+        return None
+    return datetime.fromisoformat(scheduled["lastTransitionTime"])
 
 
 def _started(container: Manifest) -> datetime | None:

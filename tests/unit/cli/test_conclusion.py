@@ -1,0 +1,63 @@
+"""The last words of a run say what was reached and what to type next; what they say to type works."""
+
+import ast
+from typing import Any
+
+import pytest
+
+from everstep_api.progress import Result
+from everstep_cli.conclusion import achieved, next_steps
+from everstep_operator.decide.facts import Job, JobKey
+from tests.builders import JobBuilder, a_job
+from tests.unit.cli.statuses import a_running_job, evaluated
+
+
+def ended(builder: JobBuilder, model: str) -> Job:
+    status = a_running_job().model_copy(update={"output": Result(uri=model)})
+    return Job(
+        key=JobKey("default", "finetune"), uid="u-1", generation=1, version="9", spec=builder.spec, status=status
+    )
+
+
+def typed(job: Job) -> list[str]:
+    """The lines that are there to be typed."""
+    return [line.strip() for line in next_steps(job) if line.startswith("    ")]
+
+
+@pytest.mark.parametrize(
+    ("losses", "sentences"),
+    [
+        pytest.param(((9, "2.6"), (0, "3.1")), ["Held-out loss: 3.1 before training → 2.6 after step 9."], id="both"),
+        pytest.param(((9, "2.6"), (5, "2.8")), ["Held-out loss: 2.8 after step 5 → 2.6 after step 9."], id="later"),
+        pytest.param(((9, "2.6"),), ["Held-out loss: 2.6 after step 9."], id="one"),
+    ],
+)
+def test_the_held_out_loss_is_told_from_first_to_last(losses: Any, sentences: list[str]) -> None:
+    assert list(achieved(evaluated(*losses))) == sentences
+
+
+def test_without_an_evaluation_nothing_is_told() -> None:
+    assert list(achieved(a_running_job())) == []
+
+
+def test_a_folder_is_loaded_as_it_lies_there_and_audited() -> None:
+    job = a_job().setting("spec.storage.uri", "file:///bucket/runs/")
+    *loading, audit = typed(ended(job, "file:///bucket/runs/default/finetune/u-1/model"))
+    ast.parse("\n".join(loading))
+    assert 'model = AutoModelForCausalLM.from_pretrained("/bucket/runs/default/finetune/u-1/model")' in loading
+    assert len(loading) == 3
+    assert audit == "everstep audit /bucket/runs/default/finetune/u-1"
+
+
+def test_a_model_in_a_bucket_is_copied_first() -> None:
+    copy, *loading, audit = typed(ended(a_job(), "s3://team/out"))
+    assert copy == "aws s3 cp --recursive s3://team/out model"
+    assert 'model = AutoModelForCausalLM.from_pretrained("model")' in loading
+    assert audit == "everstep audit s3://team/runs/default/finetune/u-1"
+
+
+def test_adapters_are_loaded_onto_the_model_that_they_were_trained_with() -> None:
+    job = a_job().setting("spec.output", {"weights": "adapter"}).setting("spec.recipe.model.source", "file:///base")
+    *loading, _ = typed(ended(job, "file:///out"))
+    ast.parse("\n".join(loading))
+    assert 'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("/base"), "/out")' in loading
