@@ -10,11 +10,12 @@ from rich.console import Console
 from devcluster import provider
 from devcluster.problem import DevclusterError
 from devcluster.provider import Cluster
+from everstep_cli.conclusion import achieved
 from everstep_cli.display import Display
 from examples.demo.cluster import Stack
 from examples.demo.local import run_without_cluster
 from examples.demo.problem import DemoError
-from examples.demo.result import tell_answers, tell_figures
+from examples.demo.result import tell_answers
 from examples.demo.stages import Stages
 from examples.demo.storage import forget_runs
 from examples.demo.training import JOB, Training
@@ -65,7 +66,8 @@ def run_on_cluster(cluster: Cluster, console: Console) -> None:
         with stages.stage("Training", "2 minutes"):
             status = training.run()
         with stages.stage("Result", "20 s"):
-            tell_figures(status, stages)
+            for sentence in achieved(status):
+                stages.say(sentence)
             tell_answers(status, bucket)
     stages.conclude()
     _tell_next(stack, console)

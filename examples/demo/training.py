@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from everstep_api.conditions import ConditionType
 from everstep_api.status import TrainingJobStatus
-from everstep_cli.display import Display, View
+from everstep_cli.display import Display
+from everstep_cli.view import View, news
 from examples.demo.cluster import PROJECT, Stack
 from examples.demo.problem import DemoError
 from examples.demo.watching import statuses
@@ -42,11 +43,13 @@ class Training:
         """
         self.stack.kubectl.run("apply", f"--namespace={self.stack.namespace}", "-f", str(PROJECT / EXAMPLE))
         self.display.say(f"$ kubectl apply -f {EXAMPLE}")
+        before = TrainingJobStatus()
         for status in statuses(
             self.stack.cluster.kubeconfig, namespace=self.stack.namespace, job=JOB, limit_s=_LIMIT_S
         ):
-            self._tell(status)
-            self.display.show(View(status=status, told=None))
+            self._tell(before, status)
+            before = status
+            self.display.show(View.of(status))
             if status.endings:
                 return self._concluded(status)
             if not self._killed and _is_time_to_kill(status):
@@ -56,12 +59,12 @@ class Training:
             self.stack.shown(f"describe tj {JOB}"),
         )
 
-    def _tell(self, status: TrainingJobStatus) -> None:
-        """Say each sentence of the conditions once, as it comes up."""
-        for condition in status.conditions:
-            if condition.message not in self._said:
-                self._said.add(condition.message)
-                self.display.say(condition.message)
+    def _tell(self, before: TrainingJobStatus, status: TrainingJobStatus) -> None:
+        """Say each sentence once, as it comes up."""
+        for sentence in (*(condition.message for condition in status.conditions), *news(before, status)):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                self.display.say(sentence)
 
     def _kill_worker(self) -> None:
         pod = self._pod(worker=1)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from everstep_api.history import PastRecovery, RecoveryMilliseconds
 from everstep_api.progress import EvaluationPoint
+from everstep_api.progress import Progress as KnownProgress
 from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.sync import Progress
 
@@ -18,6 +20,11 @@ class View:
     status: TrainingJobStatus
     told: Progress | None
     """The newest step, fresher than the status."""
+
+    @classmethod
+    def of(cls, status: TrainingJobStatus) -> Self:
+        """What the status alone tells."""
+        return cls(status=status, told=_told(status.progress) if status.progress else None)
 
     @property
     def phase(self) -> str:
@@ -112,6 +119,19 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _told(progress: KnownProgress) -> Progress:
+    """The step that the status knows of, as its rank told it."""
+    loss = next((float(figure.value) for figure in progress.metrics if figure.name == LOSS), None)
+    left, left_s = (progress.total_steps or 0) - progress.step, progress.estimated_remaining_seconds
+    return Progress(
+        step=progress.step,
+        total_steps=progress.total_steps,
+        loss=loss,
+        tokens_per_second=progress.tokens_per_second,
+        step_seconds=left_s / left if left > 0 and left_s is not None else None,
+    )
 
 
 def _over(status: TrainingJobStatus) -> tuple[PastRecovery, ...]:

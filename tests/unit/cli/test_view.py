@@ -2,9 +2,10 @@
 
 import pytest
 
+from everstep_api.progress import Figure, Progress
 from everstep_api.status import TrainingJobStatus
 from everstep_cli.view import View, duration, news
-from tests.unit.cli.statuses import a_recovery, a_running_job, a_step, evaluated, recovering
+from tests.unit.cli.statuses import NOON, a_recovery, a_running_job, a_step, evaluated, recovering
 
 
 def test_a_moment_has_step_loss_speed_workers_and_the_time_left() -> None:
@@ -57,3 +58,19 @@ def test_evaluations_are_told_in_their_order() -> None:
     assert list(news(evaluated((0, "3.1")), evaluated((20, "2.6"), (0, "3.1")))) == [
         "Held out, after step 20: loss 2.6."
     ]
+
+
+def test_a_status_alone_tells_the_moment_that_it_knows() -> None:
+    """The seconds of a step come back from the time that is left."""
+    figures = (Figure(name="loss", value="1.235"),)
+    progress = Progress(
+        step=10,
+        total_steps=100,
+        tokens_per_second=1234,
+        estimated_remaining_seconds=180,
+        last_update_time=NOON,
+        metrics=figures,
+    )
+    view = View.of(a_running_job().model_copy(update={"progress": progress}))
+    assert view.line == "Running: step 10/100  loss 1.235  1,234 tokens/s  2/2 workers  3 min 00 s left"
+    assert View.of(TrainingJobStatus()).line == "Pending: step 0"
