@@ -200,9 +200,7 @@ class Training:
             return
         tokens = self.dealers.training.tokens(step)
         self.line.tell(
-            replace(
-                own, loss=outcome.loss, tokens=tokens, learning_rate=rate, gradient_norm=outcome.gradient_norm
-            )
+            replace(own, loss=outcome.loss, tokens=tokens, learning_rate=rate, gradient_norm=outcome.gradient_norm)
         )
         if step % self.context.recipe.log_every_steps == 0 or self.is_over:
             log.info(
