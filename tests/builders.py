@@ -29,6 +29,11 @@ class JobBuilder:
 
     _manifest: Manifest = field(default_factory=_smallest)
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """The job of a manifest that stands somewhere else."""
+        return cls(_manifest=copy.deepcopy(manifest))
+
     def named(self, name: str) -> Self:
         """The job under this name."""
         return self.setting("metadata.name", name)

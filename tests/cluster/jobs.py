@@ -13,6 +13,7 @@ from everstep_trainer.objects import Store
 from examples.demo.cluster import Stack
 from examples.demo.watching import statuses
 from tests.builders import JobBuilder
+from tests.fabric.job import is_training
 
 PATIENCE_S = 240.0
 """Limit of one wait. Two workers import torch and transformers in 6 s on two idle cores, in a minute on busy ones."""
@@ -71,15 +72,15 @@ class ClusterJob:
 
     def in_world(self, number: int, *, size: int) -> TrainingJobStatus:
         """Wait until this world or a later one of this size trains, with a checkpoint in the bucket."""
-        return self.until(
-            lambda status: (
-                status.phase == "Running"
-                and status.world is not None
-                and status.world.number >= number
-                and status.world.size == size
-                and status.checkpoints is not None
-            )
-        )
+
+        def is_so(status: TrainingJobStatus) -> bool:
+            world = status.world
+            if world is None or world.number < number or world.size != size:
+                return False
+            is_told = world.number == 1 or world.resumed_from is not None
+            return is_told and is_training(status) and status.checkpoints is not None
+
+        return self.until(is_so)
 
     def complete(self) -> TrainingJobStatus:
         """Wait for the model."""

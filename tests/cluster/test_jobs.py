@@ -26,7 +26,11 @@ def test_a_job_becomes_a_model_in_the_bucket_and_its_pods_end(stack: Stack) -> N
         assert status.display is not None
         assert status.display.step == "30/30"
         assert job.audited().is_complete
-        assert {pod["status"]["phase"] for pod in job.pods()} == {"Succeeded"}
+        for pod in job.pods():
+            is_over = "--for=jsonpath={.status.phase}=Succeeded"
+            stack.kubectl.wait(
+                is_over, f"pod/{pod['metadata']['name']}", f"--namespace={stack.namespace}", timeout_s=60
+            )
         row = job.kubectl("get", "tj", "small", "--no-headers").split()
         assert row[:3] == ["small", "Complete", "30/30"]
 
