@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from everstep_api.conditions import ConditionType, Reason
-from everstep_api.wire.sync import AgentState, Failure, FailureCause
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, Phase, Progress
 from everstep_operator.decide.decision import Decision
 from everstep_operator.decide.facts import Ending, Refusal
 from tests.builders import a_job
@@ -81,6 +81,48 @@ def test_failures_of_an_earlier_window_no_longer_count() -> None:
     assert play.status.recoveries.total == 5
 
 
+def test_the_window_of_failures_slides() -> None:
+    """Failures every 25 s, of which 60 s have three at most, however they are cut."""
+    play = Play(a_job().setting("spec.recovery", {"maxRestarts": 3, "restartWindowSeconds": 60})).training(step=1)
+    for number in range(12):
+        play.passing(25).heartbeat()
+        fail(play, exception=f"Error{number}")
+        play.steps(number + 2)
+    assert not play.status.endings
+    for number in range(3):
+        play.passing(1).heartbeat()
+        fail(play, exception=f"Further{number}")
+        if not play.status.endings:
+            play.steps(number + 20)
+    assert play.said(ConditionType.FAILED)[1] is Reason.RESTARTS_EXHAUSTED
+
+
+def test_failures_at_the_border_of_two_windows_count_together() -> None:
+    """A window that opened at the first failure and closed a minute later would forget the failures at its end."""
+    play = Play(a_job().setting("spec.recovery", {"maxRestarts": 3, "restartWindowSeconds": 60})).training(step=1)
+    for number, wait_s in enumerate((0, 55, 2, 6)):
+        assert not play.status.endings
+        play.passing(wait_s).heartbeat()
+        fail(play, exception=f"Error{number}")
+        if not play.status.endings:
+            play.steps(number + 2)
+    play.passing(2).heartbeat()
+    fail(play, exception="Last")
+    assert play.said(ConditionType.FAILED)[1] is Reason.RESTARTS_EXHAUSTED
+
+
+def test_thousands_of_failures_are_counted_in_a_status_of_bounded_size() -> None:
+    play = Play(a_job().setting("spec.recovery.maxRestarts", 10_000)).training(step=1)
+    for number in range(300):
+        play.passing(7).heartbeat()
+        fail(play, exception=f"Error{number}")
+        play.steps(number + 2)
+    assert play.status.recoveries is not None
+    assert play.status.recoveries.window is not None
+    assert play.status.recoveries.window.counted == 300
+    assert len(play.status.recoveries.window.moments) <= 60
+
+
 def test_the_same_failure_at_the_same_step_three_times_is_the_programs_fault() -> None:
     play = Play(a_job()).training(step=4)
     for _ in range(2):
@@ -90,6 +132,21 @@ def test_the_same_failure_at_the_same_step_three_times_is_the_programs_fault() -
     assert not play.status.endings
     fail(play)
     assert play.said(ConditionType.FAILED)[1] is Reason.SAME_FAILURE
+
+
+@pytest.mark.parametrize(
+    ("signal", "ended"), [pytest.param(11, True, id="a crash"), pytest.param(9, False, id="killed from outside")]
+)
+def test_a_crash_at_the_same_step_three_times_is_the_programs_fault(signal: int, *, ended: bool) -> None:
+    play = Play(a_job()).training(step=4)
+    for _ in range(3):
+        play.passing(5).heartbeat()
+        failure = Failure(world=play.world or 0, cause=FailureCause.RANK_KILLED, rank=1, signal=signal)
+        play.reports_as(1, TRAINING, world=play.world, progress=Progress(step=4), failure=failure)
+        play.look()
+        if not play.status.endings:
+            play.steps(4)
+    assert bool(play.status.endings) == ended
 
 
 RULE = {"name": "bad-data", "onExitCodes": {"operator": "In", "values": [42, 137]}, "action": "FailJob"}
@@ -226,6 +283,32 @@ def test_a_pause_that_takes_longer_than_pods_have_is_a_loss() -> None:
     assert play.status.recoveries is not None
     assert play.status.recoveries.recent[0].cause == "PauseTimedOut"
     assert len(decision.delete) == 2
+
+
+def test_the_clock_of_a_pause_begins_with_the_pause() -> None:
+    """The condition was false for minutes before, since the model was loaded."""
+    job = a_job()
+    play = Play(job).warm()
+    play.look()
+    for worker in (0, 1):
+        play.reports_as(worker, TRAINING, world=1, phase=Phase.LOAD)
+    play.passing(300).heartbeat().look()
+    play.change(job.suspended()).look()
+    assert set(play.actions().values()) == {"pause"}
+    play.passing(40).heartbeat().look()
+    assert play.status.recoveries is None
+    play.all_report(READY, world=1)
+    assert len(play.look().delete) == 2
+
+
+def test_a_pause_that_was_asked_for_is_not_taken_back() -> None:
+    job = a_job()
+    play = Play(job).training()
+    play.change(job.suspended()).look()
+    play.change(job).look()
+    assert set(play.actions().values()) == {"pause"}
+    play.all_report(READY, world=1).look()
+    assert (play.world, play.status.recoveries) == (2, None)
 
 
 def test_an_invalid_spec_gets_no_pods_and_all_its_problems_at_once() -> None:

@@ -6,7 +6,7 @@ from everstep_api.conditions import ConditionType, Reason
 from everstep_api.wire.sync import AgentState, Failure, FailureCause, Pause, Phase, Progress, Resumed, Run
 from everstep_operator.decide.facts import Ending
 from tests.builders import a_job
-from tests.unit.decide.play import Play
+from tests.unit.decide.play import JOB_UID, Play
 
 READY, TRAINING, STARTING = AgentState.READY, AgentState.TRAINING, AgentState.STARTING
 KILLED = Failure(world=1, cause=FailureCause.RANK_KILLED, rank=1, signal=9)
@@ -243,3 +243,28 @@ def test_a_member_that_stops_is_paused_with_the_others() -> None:
     play.pod(1, is_deleted=True).reports_as(1, AgentState.STOPPING, world=1)
     play.look()
     assert play.told[play.uid(0)].kind == "pause"
+
+
+def test_a_world_that_not_all_have_entered_is_not_waited_for() -> None:
+    """Who has not entered does not do so for a pause, and the others could not make a step without him."""
+    play = Play(a_job().workers(2)).warm()
+    play.look()
+    play.reports_as(0, TRAINING, world=1, phase=Phase.ENTER)
+    play.change(a_job().workers(1)).look()
+    assert (play.world, play.members, play.status.recoveries) == (2, [0], None)
+    assert play.actions() == {0: "run"}
+
+
+def test_a_deleted_pod_whose_node_is_gone_is_not_waited_for_longer_than_pods_have() -> None:
+    """It stays for ever: the kubelet that would end it is gone, too. Nobody else of its world could tell of it."""
+    play = Play(a_job().workers(1)).training()
+    play.reports.forget(JOB_UID)
+    play.leading_since = play.now
+    play.pod(0, is_deleted=True)
+    assert play.look().create
+    play.passing(49).look()
+    assert play.status.recoveries is None
+    play.passing(1).look()
+    assert play.status.recoveries is not None
+    [loss] = play.status.recoveries.recent
+    assert (loss.cause, loss.counted) == ("PauseTimedOut", False)

@@ -39,11 +39,15 @@ def plan_world(
 ) -> WorldPlan:
     """Go on with the present world, pause it, or start the next one."""
     if standings is not None and not _is_over(standings, loss):
-        if _is_to_pause(seen, spec, pods, standings):
+        world = standings.world
+        if not _is_to_pause(seen, spec, pods, standings):
+            return WorldPlan(world=world, directives=_told(seen, world, _run(seen, world)))
+        # A world that not all have entered made no step, and nobody who has not entered does so for a pause.
+        if not standings.has(Standing.COMING):
             # Durable: a pause that only the memory of the workers holds would be lost with the worker that leaves.
-            pause = sync.Pause(world=standings.world.number, durable=True)
-            return WorldPlan(world=standings.world, is_pausing=True, directives=_told(seen, standings.world, pause))
-        return WorldPlan(world=standings.world, directives=_told(seen, standings.world, _run(seen, standings.world)))
+            pause = sync.Pause(world=world.number, durable=True)
+            pausing = world if world.pause_time is not None else world.model_copy(update={"pause_time": seen.now})
+            return WorldPlan(world=pausing, is_pausing=True, directives=_told(seen, world, pause))
     entrants = [] if spec.suspend else _entrants(seen, pods)[: most_members(seen, spec)]
     if not _can_start(seen, spec, pods, standings, entrants):
         world = _ended(standings.world, seen.now) if standings else None
@@ -83,6 +87,8 @@ def _is_to_pause(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, standi
         return True  # begun, and a world that some have left cannot go on
     if standings.has(Standing.DONE):
         return False
+    if standings.world.pause_time is not None:
+        return True  # asked for before: some may have heard it
     members = set(standings.by_uid)
     wanted = {pod.uid for pod in pods.wanted}
     is_leaving = any(
