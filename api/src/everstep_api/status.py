@@ -130,6 +130,8 @@ class World(StatusPart):
     """Number of the world, up to 2147483647; it only grows."""
     size: Annotated[int, Field(ge=1, le=MOST_WORKERS)]
     """Number of members."""
+    wanted: Number | None = None
+    """Number of workers that the spec asked for when the world was formed."""
     start_time: AwareDatetime
     """When the world was formed."""
     pause_time: AwareDatetime | None = None

@@ -3,7 +3,7 @@
 import pytest
 
 from everstep_api.conditions import ConditionType, Reason
-from everstep_api.wire.sync import AgentState, Failure, FailureCause, Pause, Phase, Progress, Resumed, Run
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, Phase, Progress, Resumed, Run
 from everstep_operator.decide.facts import Ending
 from tests.builders import a_job
 from tests.unit.decide.play import JOB_UID, Play
@@ -93,41 +93,6 @@ def test_a_lost_worker_is_replaced_and_costs_no_budget() -> None:
     assert (play.world, play.members) == (2, [0, 1])
 
 
-def test_an_elastic_job_goes_on_at_once_with_who_is_left_and_grows_after_a_minute() -> None:
-    play = Play(a_job().workers(2, at_least=1)).training()
-    play.vanish(1)
-    play.look()
-    assert (play.world, play.members) == (2, [0])
-    play.steps(9)
-    play.all_pods_run().reports_as(1, READY)
-    play.look()
-    assert play.actions() == {0: "run", 1: "wait"}, "it has just shrunk"
-    play.passing(61).heartbeat()
-    play.look()
-    assert isinstance(play.told[play.uid(0)], Pause)
-    assert play.said(ConditionType.RUNNING)[1] is Reason.RESIZING
-    play.reports_as(0, STARTING, world=2)
-    play.look()
-    assert play.world == 2, "its spares are not warm yet"
-    play.reports_as(0, READY, world=2)
-    play.look()
-    assert (play.world, play.members) == (3, [0, 1])
-    assert play.status.recoveries is not None
-    assert play.status.recoveries.total == 1, "a planned change is no loss"
-
-
-def test_fewer_workers_are_wanted_and_the_newest_leaves_after_the_next_world_stands() -> None:
-    play = Play(a_job().workers(3)).training()
-    play.change(a_job().workers(2))
-    decision = play.look()
-    assert not decision.delete
-    assert set(play.actions().values()) == {"pause"}
-    play.all_report(READY, world=1)
-    decision = play.look()
-    assert (play.world, play.members) == (2, [0, 1])
-    assert [pod.uid for pod in decision.delete] == [play.uid(2)]
-
-
 def test_a_restarted_agent_has_lost_its_place_in_the_world() -> None:
     play = Play(a_job().workers(2)).training()
     play.passing(1).reports_as(1, STARTING, boot="second", world=1)
@@ -173,15 +138,6 @@ def test_a_silent_member_of_a_standing_world_is_lost_after_ten_seconds() -> None
         play.look()
     assert play.status.recoveries is not None
     assert play.status.recoveries.recent[0].cause == "WorkerSilent"
-
-
-def test_when_most_members_fall_silent_nobody_is_lost() -> None:
-    play = Play(a_job().workers(3)).training()
-    for _ in range(60):
-        play.passing(1).heartbeat(0)
-        play.look()
-    assert play.status.recoveries is None
-    assert play.world == 1
 
 
 def test_a_world_that_advances_has_no_silent_members() -> None:

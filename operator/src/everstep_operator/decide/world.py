@@ -50,15 +50,16 @@ def plan_world(
             return WorldPlan(world=pausing, is_pausing=True, directives=_told(seen, world, pause))
     entrants = [] if spec.suspend else _entrants(seen, pods)[: most_members(seen, spec)]
     if not _can_start(seen, spec, pods, standings, entrants):
-        world = _ended(standings.world, seen.now) if standings else None
-        return WorldPlan(world=world, is_over=standings is not None, directives=_told(seen, None, sync.Wait()))
-    world = World(
+        over = _ended(standings.world, seen.now) if standings else None
+        return WorldPlan(world=over, is_over=standings is not None, directives=_told(seen, None, sync.Wait()))
+    following = World(
         number=_next_number(seen),
         size=len(entrants),
+        wanted=spec.workers.replicas,
         start_time=seen.now,
         members=tuple(Member(worker=pod.worker, pod_uid=pod.uid) for pod in entrants),
     )
-    return WorldPlan(world=world, is_new=True, directives=_told(seen, world, _run(seen, world)))
+    return WorldPlan(world=following, is_new=True, directives=_told(seen, following, _run(seen, following)))
 
 
 def most_members(seen: Observation, spec: TrainingJobSpec) -> int:
@@ -100,9 +101,20 @@ def _is_to_pause(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, standi
 
 
 def _is_to_grow(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, world: World) -> bool:
-    if seen.now - world.start_time < seen.limits.growth_every:
+    """Whether warm workers wait for whom the world is to pause: at once if the spec asks for more than it did then.
+
+    Who asks for three more shall not pay three pauses, so those that come within `patience` of one another share one.
+    """
+    entrants = _entrants(seen, pods)
+    most = most_members(seen, spec)
+    if min(len(entrants), most) <= world.size:
         return False
-    return min(len(_entrants(seen, pods)), most_members(seen, spec)) > world.size
+    if seen.now - world.start_time >= seen.limits.growth_every:
+        return True
+    if world.wanted is None or spec.workers.replicas <= world.wanted:
+        return False
+    newest = max(seen.agents[pod.uid].state_since for pod in entrants)
+    return len(entrants) >= most or seen.now - newest >= seen.limits.patience
 
 
 def _entrants(seen: Observation, pods: PodPlan) -> list[Pod]:
