@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from devcluster import build, image_build, provider
+from devcluster import build, image_build, provider, suites
 from devcluster.cluster import NamespacesCluster
 from devcluster.problem import DevclusterError
 from devcluster.settings import DEFAULT_NAME
@@ -34,9 +34,13 @@ def _namespaces(name: str) -> NamespacesCluster:
 
 
 @app.command("build")
-def build_programs() -> None:
-    """Build the cluster's programs, if they are not built yet; print the folder that holds them."""
-    typer.echo(build.binaries())
+def build_programs(
+    suite: Annotated[str, typer.Argument(help=f"{' or '.join(suites.BY_NAME)}.")] = "cluster",
+) -> None:
+    """Build the cluster's programs, or Prometheus, if they are not built yet; print the folder that holds them."""
+    if suite not in suites.BY_NAME:
+        raise DevclusterError(f"There is nothing to build named {suite}; choose {' or '.join(suites.BY_NAME)}.")
+    typer.echo(build.binaries(suite=suites.BY_NAME[suite]))
 
 
 @app.command()

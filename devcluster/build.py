@@ -1,6 +1,6 @@
-"""The cluster's programs, built from `go/` and kept under a key made of everything that goes into them.
+"""The programs of `suites.py`, built and kept under a key made of everything that goes into them.
 
-One `go build` for all of them: what they share, which is most, is compiled once, and Go itself keeps both cores busy
+One `go build` for all of a suite: what they share, which is most, is compiled once, and Go itself keeps both cores busy
 from the first package to the last link. A change of a program's own source costs seconds, since Go's cache has the
 packages; nothing changed costs a tenth of a second, since the key is the folder's name.
 """
@@ -9,7 +9,6 @@ import fcntl
 import functools
 import hashlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,21 +21,18 @@ from rich.console import Console
 from devcluster.display import BuildState, Watch, shown
 from devcluster.problem import DevclusterError
 from devcluster.settings import CACHE
+from devcluster.suites import CLUSTER, Suite
 from devcluster.toolchain import Go, is_package
-
-SOURCE = Path(__file__).parent / "go"
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 """The names by which `kubelite` is called."""
 
-_TARGETS = ("./cmd/...", "helm.sh/helm/v4/cmd/helm", "sigs.k8s.io/kwok/cmd/kwok")
 _MODULE = "everstep.dev/devcluster"
-_PROGRAMS = ("kubelite", "coredns", "helm", "kwok", "s3", "probe", "pause")
 _KEPT = 2  # this key and the one before: going back to another branch builds nothing
 
 
-def binaries(*, cache: Path = CACHE, source: Path = SOURCE, console: Console | None = None) -> Path:
-    """Return the folder that holds every program of the cluster, built if it is not there yet.
+def binaries(*, suite: Suite = CLUSTER, cache: Path = CACHE, console: Console | None = None) -> Path:
+    """Return the folder that holds every program of the suite, built if it is not there yet.
 
     A folder appears whole or not at all, and of two callers one builds and the other waits for it. A build shows how
     far it is on `console`, which is standard error unless the caller has another.
@@ -44,14 +40,15 @@ def binaries(*, cache: Path = CACHE, source: Path = SOURCE, console: Console | N
     Raises:
         DevclusterError: there is no fit Go, no network for its modules, no room, or the source does not compile.
     """
-    shelf = cache / "bin"
-    wanted = shelf / _key(source)
+    shelf = cache / suite.shelf
+    wanted = shelf / _key(suite)
     try:
         if not wanted.is_dir():
             shelf.mkdir(parents=True, exist_ok=True)
-            with shown(console or Console(stderr=True)) as watch, _alone(shelf / ".lock", watch):
+            printed = console or Console(stderr=True)
+            with shown(printed, suite.announcement) as watch, _alone(shelf / ".lock", watch):
                 if not wanted.is_dir():
-                    _build(Go(source=source), wanted, _Follower(watch=watch))
+                    _build(suite, wanted, _Follower(suite=suite, watch=watch))
                     _forget_old(shelf)
         os.utime(wanted)  # what was used last is kept longest
     except OSError as error:
@@ -62,45 +59,12 @@ def binaries(*, cache: Path = CACHE, source: Path = SOURCE, console: Console | N
     return wanted
 
 
-def _flags(source: Path) -> list[str]:
-    """Return the flags of the build, with the versions that go.mod names.
-
-    Without a version in it, a Kubernetes server calls itself v0.0.0-master, which Helm charts and clients refuse.
-    """
-    kubernetes, helm = (_version(source, module) for module in ("k8s.io/kubernetes", "helm.sh/helm/v4"))
-    major, minor, _ = kubernetes.split(".", 2)
-    named = {"helm.sh/helm/v4/internal/version.version": f"v{helm}"}
-    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
-        named |= {
-            f"{package}.gitVersion": f"v{kubernetes}",
-            f"{package}.gitMajor": major,
-            f"{package}.gitMinor": minor,
-            f"{package}.gitTreeState": "clean",
-            f"{package}.gitCommit": "unknown",
-            f"{package}.buildDate": "2026-01-01T00:00:00Z",  # has to be a time; a true one would make each build differ
-        }
-    return [
-        "-trimpath",  # no path of this machine in the programs
-        "-buildvcs=false",  # or each commit would link everything again
-        "-tags=selinux,notest,grpcnotrace",  # Kubernetes' own
-        # Without symbols, since nobody debugs these.
-        "-ldflags=-s -w " + " ".join(f"-X {name}={value}" for name, value in named.items()),
-    ]
-
-
-def _version(source: Path, module: str) -> str:
-    text = (source / "go.mod").read_text(encoding="utf-8")
-    found = re.search(rf"^\s*{re.escape(module)} v(\S+)", text, re.MULTILINE)
-    if found is None:
-        raise DevclusterError(f"{source / 'go.mod'} does not require {module}; add it with `go get`.")
-    return found[1]
-
-
 @functools.cache
-def _key(source: Path) -> str:
+def _key(suite: Suite) -> str:
     """Return the name of what this source, these flags and this toolchain build, as they are at the first call."""
     digest = hashlib.sha256()
-    for part in (Go(source=source).facts(), *_flags(source), *_TARGETS):
+    source = suite.source
+    for part in (Go(source=source).facts(), *suite.flags, *suite.targets):
         digest.update(part.encode() + b"\0")
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         content = file.read_bytes()
@@ -120,32 +84,30 @@ def _alone(lock: Path, watch: Watch) -> Iterator[None]:
         yield
 
 
-def _build(go: Go, wanted: Path, follower: "_Follower") -> None:
-    flags = _flags(go.source)
+def _build(suite: Suite, wanted: Path, follower: "_Follower") -> None:
+    go, flags = Go(source=suite.source), suite.flags
     follower.begin("fetching modules")
     # Only what is not in Go's cache yet, or the display would jump: a change of one line compiles one package of 3,500.
-    listed = go.run("list", "-deps", *flags, "-f={{if .Stale}}{{.ImportPath}}{{end}}", *_TARGETS, heard=follower.heard)
+    listed = go.run(
+        "list", "-deps", *flags, "-f={{if .Stale}}{{.ImportPath}}{{end}}", *suite.targets, heard=follower.heard
+    )
     follower.begin("building", total=sum(map(is_package, listed)))
     draft = wanted.with_name(f".draft-{wanted.name}")
     shutil.rmtree(draft, ignore_errors=True)  # of a build that was killed; the lock says that nobody else is in it
     draft.mkdir()
     try:
-        go.run("build", "-v", *flags, f"-o={draft}/", *_TARGETS, heard=follower.heard)
-        missing = [program for program in _PROGRAMS if not (draft / program).is_file()]
+        go.run("build", "-v", *flags, f"-o={draft}/", *suite.targets, heard=follower.heard)
+        missing = [program for program in suite.programs if not (draft / program).is_file()]
         if missing:
             raise DevclusterError(
-                f"Go built no {', '.join(missing)}; see that devcluster/go/cmd has a folder for each."
+                f"Go built no {', '.join(missing)}; see that a target of devcluster/suites.py is named so."
             )
-        for component in COMPONENTS:
+        for component in COMPONENTS if "kubelite" in suite.programs else ():
             (draft / component).symlink_to("kubelite")
         draft.rename(wanted)
         follower.finish()
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _is_program(package: str) -> bool:
-    return package in _TARGETS or package.startswith(f"{_MODULE}/cmd/")
 
 
 def _forget_old(shelf: Path) -> None:
@@ -158,6 +120,7 @@ def _forget_old(shelf: Path) -> None:
 class _Follower:
     """Turns what Go prints into states."""
 
+    suite: Suite
     watch: Watch
     state: BuildState = field(default_factory=BuildState)
     started_at: float = field(default_factory=time.monotonic)
@@ -176,8 +139,11 @@ class _Follower:
         elif self.state.total and is_package(line):
             compiled = self.state.compiled + 1
             # Go names a package before it compiles it; a program's own is its last, and linking it prints nothing.
-            doing = f"linking {line.rsplit('/', 1)[-1]}" if _is_program(line) else "building"
+            doing = f"linking {line.rsplit('/', 1)[-1]}" if self._is_program(line) else "building"
             self._tell(replace(self.state, compiled=compiled, doing=doing))
+
+    def _is_program(self, package: str) -> bool:
+        return package in self.suite.targets or package.startswith(f"{_MODULE}/cmd/")
 
     def _tell(self, state: BuildState) -> None:
         self.state = replace(state, elapsed_s=time.monotonic() - self.started_at)

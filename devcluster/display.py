@@ -22,19 +22,14 @@ class BuildState:
 Watch = Callable[[BuildState], None]
 """Is told the state at every package, and every second."""
 
-ANNOUNCEMENT = (
-    "Building etcd, Kubernetes, CoreDNS, helm, kwok and the S3 server; "
-    "with nothing in Go's cache that takes 5 minutes on 2 cores."
-)
-
 _WIDTH = 32
 _LINE_INTERVAL_S = 15.0  # often enough to see that it lives, seldom enough for a log
 
 
 @contextmanager
-def shown(console: Console) -> Iterator[Watch]:
-    """Yield what a build tells its state to; before the first state nothing is printed."""
-    painter = _Bar(console) if console.is_terminal else _Lines(console)
+def shown(console: Console, announcement: str) -> Iterator[Watch]:
+    """Yield what a build tells its state to; before the first state, with which it is announced, nothing is printed."""
+    painter = _Bar(console, announcement) if console.is_terminal else _Lines(console, announcement)
     try:
         yield painter
     finally:
@@ -42,8 +37,9 @@ def shown(console: Console) -> Iterator[Watch]:
 
 
 class _Bar:
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, announcement: str) -> None:
         self._console = console
+        self._announcement = announcement
         self._bar = Progress(
             TextColumn(f"{{task.description:<{_WIDTH}}}"),
             BarColumn(bar_width=20),
@@ -56,7 +52,7 @@ class _Bar:
 
     def __call__(self, state: BuildState) -> None:
         if not self._bar.live.is_started:
-            self._console.print(ANNOUNCEMENT)
+            self._console.print(self._announcement)
             self._bar.start()
             self._bar.start_task(self._task)
         self._bar.update(
@@ -68,8 +64,9 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, announcement: str) -> None:
         self._console = console
+        self._announcement = announcement
         self._printed_at: float | None = None
         self._state = BuildState()
 
@@ -77,7 +74,7 @@ class _Lines:
         self._state = state
         now = time.monotonic()
         if self._printed_at is None:
-            self._console.print(ANNOUNCEMENT, soft_wrap=True)
+            self._console.print(self._announcement, soft_wrap=True)
         elif now - self._printed_at < _LINE_INTERVAL_S:
             return
         self._printed_at = now

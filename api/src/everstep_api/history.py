@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from everstep_api.status_part import Number, PascalCase, Percent, StatusPart, Text, Word, WorldNumber
 
 NEWEST_RECOVERIES = 20
+MOMENTS = 60
 
 
 class LaunchMilliseconds(StatusPart):
@@ -64,13 +65,22 @@ class PastRecovery(StatusPart):
     """Where the time went."""
 
 
-class FailureWindow(StatusPart):
-    """The failures that count, from the first of them until restartWindowSeconds later; the next one opens another."""
+class FailureMoment(StatusPart):
+    """Failures that were seen within a sixtieth of restartWindowSeconds."""
 
-    start_time: AwareDatetime
+    time: AwareDatetime
     """When the first of them was seen."""
     counted: Number
     """How many there were."""
+
+
+class FailureWindow(StatusPart):
+    """The failures that count: those of the last restartWindowSeconds before the newest one."""
+
+    counted: Number
+    """How many there were."""
+    moments: Annotated[tuple[FailureMoment, ...], Field(max_length=MOMENTS + 1)]
+    """When they were, oldest first, to a sixtieth of the window; there may be 10,000 of them."""
 
 
 class Recoveries(StatusPart):

@@ -130,8 +130,12 @@ class World(StatusPart):
     """Number of the world, up to 2147483647; it only grows."""
     size: Annotated[int, Field(ge=1, le=MOST_WORKERS)]
     """Number of members."""
+    wanted: Number | None = None
+    """Number of workers that the spec asked for when the world was formed."""
     start_time: AwareDatetime
     """When the world was formed."""
+    pause_time: AwareDatetime | None = None
+    """When it was asked to pause, for another world or because the job is suspended."""
     end_time: AwareDatetime | None = None
     """When it was lost, or left after a pause; the next one has not been formed yet."""
     # The API server compares each member with each other one: 0.1 s for 1,024 of them, 0.4 s for 2,048.

@@ -48,6 +48,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME=DIR", help="Let a folder of this machine stand for a bucket."),
     ] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Try the job in a minute: two layers, random weights, 20 steps, some data.")
+    ] = False,
     home: Annotated[Path | None, typer.Option(help="Folder of the job's file, its logs and its processes.")] = None,
 ) -> None:
     """Run a job on this machine, without a cluster: the same decisions, agents and trainers as in one.
@@ -56,7 +59,9 @@ def run(
     holds no valid job.
     """
     console = Console()
-    asked = JobRequest(file=file, workers=workers, steps=steps, settings=settings or (), buckets=bucket or ())
+    asked = JobRequest(
+        file=file, workers=workers, steps=steps, settings=settings or (), buckets=bucket or (), is_tiny=tiny
+    )
     try:
         job = asked.job(os.environ, typer.echo)
         code = run_job(job, home or default_home(), console)

@@ -19,10 +19,10 @@ def achieved(status: TrainingJobStatus) -> Iterator[str]:
 
 
 def next_steps(job: Job) -> Iterator[str]:
-    """Where the model is, how `transformers` loads it, and how to prove which data it has seen."""
+    """How `transformers` loads the model, and how to prove which data it has seen."""
     model = job.status.output.uri if job.status.output else ""
     folder, *fetching = [shown(model)] if model.startswith(_LOCAL) else ["model", _copying(model)]
-    yield f"The model is in {shown(model)}. To load it:"
+    yield "To load it:"
     yield ""
     yield from (f"    {line}" for line in [*fetching, *_loading(job, folder)])
     yield ""

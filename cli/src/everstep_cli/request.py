@@ -7,6 +7,7 @@ from pathlib import Path
 from everstep_api.resource import Manifest
 from everstep_cli import example_bucket
 from everstep_cli.job_options import buckets_of, check, read_job, with_folders, with_settings, with_steps, with_workers
+from everstep_cli.tiny import DESCRIPTION, shrunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class JobRequest:
     steps: int | None = None
     settings: Sequence[str] = ()
     buckets: Sequence[str] = ()
+    is_tiny: bool = False
+    """Whether a trial is meant and not the job itself."""
 
     def job(self, environment: Mapping[str, str], say: Callable[[str], None]) -> Manifest:
         """The job that is meant, with whatever folder has to stand for the examples' bucket.
@@ -37,4 +40,8 @@ class JobRequest:
         if folder is not None:
             say(f"The folder {folder} stands for the examples' bucket {example_bucket.BUCKET}.")
             example_bucket.fill(folder)
+        if self.is_tiny:
+            job = shrunk(job, steps=self.steps)
+            check(job)
+            say(f"A trial, {job['metadata']['name']}: {DESCRIPTION}.")
         return job

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from everstep_operator.job_metrics import JobMetrics
+
+# Else there is a second series for each counter: the moment when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # has no types
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

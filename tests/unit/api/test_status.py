@@ -39,15 +39,19 @@ SAID: dict[str, tuple[Statement, str]] = {
     "starting": (sentences.starting(0, wanted=1), "0 of 1 worker ready to train."),
     "no image": (
         sentences.image_pull_failed(1, wanted=4, image="trainer:7", said="access denied.", field="spec.workers.image"),
-        "1 of 4 workers cannot get the image trainer:7: access denied; correct spec.workers.image, or name the Secret"
-        " of its registry in spec.workers.template.spec.imagePullSecrets.",
+        (
+            "1 of 4 workers cannot get the image trainer:7: access denied; correct spec.workers.image, or name the"
+            " Secret of its registry in spec.workers.template.spec.imagePullSecrets."
+        ),
     ),
     "no Secret": (
         sentences.reference_missing(
             4, wanted=4, lack="there is no Secret keys", field="spec.credentials[bucket].secretRef", remedy="create it"
         ),
-        "4 of 4 workers cannot start: there is no Secret keys, which spec.credentials[bucket].secretRef names;"
-        " create it.",
+        (
+            "4 of 4 workers cannot start: there is no Secret keys, which spec.credentials[bucket].secretRef names;"
+            " create it."
+        ),
     ),
     "a start that fails": (
         sentences.worker_cannot_start(1, wanted=4, said="no such device.", pod="finetune-0-1a2b3"),

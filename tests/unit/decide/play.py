@@ -8,7 +8,7 @@ from typing import Any
 
 from everstep_api.conditions import ConditionType, Reason
 from everstep_api.status import TrainingJobStatus
-from everstep_api.wire.sync import PROTOCOL, Action, AgentState, Phase, Progress, Report
+from everstep_api.wire.sync import PROTOCOL, Action, AgentState, Failure, FailureCause, Phase, Progress, Report
 from everstep_operator.decide import decide
 from everstep_operator.decide.decision import Decision
 from everstep_operator.decide.facts import Agent, Ending, Job, JobKey, Limits, Observation, Pod, PodPhase, Refusal
@@ -102,6 +102,14 @@ class Play:
         for pod in self._live():
             self.reports_as(pod.worker, state, **said)
         return self
+
+    def fails(self, *, code: int = 1, exception: str = "ValueError") -> Decision:
+        """Let rank 1 of the present world end with this code, and look."""
+        cause = FailureCause.RANK_EXITED
+        failure = Failure(
+            world=self.world or 0, cause=cause, rank=1, exit_code=code, exception=exception, message="no."
+        )
+        return self.reports_as(1, AgentState.TRAINING, world=self.world, failure=failure).look()
 
     # -- what is decided
 

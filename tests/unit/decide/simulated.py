@@ -13,7 +13,7 @@ from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.ranks import Done, FromRank, Left, Raised, Saved, Stepped, StoreOpened
 from everstep_api.wire.sync import Action, Directive, Resumed, Run, StatePoint
 from everstep_operator.decide import decide
-from everstep_operator.decide.facts import Ending, Limits
+from everstep_operator.decide.facts import Ending, Limits, Obstacle
 from tests.builders import JobBuilder
 from tests.unit.decide.play import JOB_UID, Play
 
@@ -21,6 +21,8 @@ TICK_S = 0.1
 _STARTS_S = 0.4
 """From a pod's creation to its agent, and from the end of a container to the next one."""
 _WARMS_S = 1.0
+_GIVES_UP_S = 30.0
+"""Five minutes in a real cluster, which then marks the pods and never sees them gone."""
 _TOTAL_STEPS = 400
 _SAVE_EVERY = 5
 _PEER_LOST = Raised(exception="builtins.RuntimeError", message="[gloo/transport/tcp/pair.cc] closed", traceback="")
@@ -65,6 +67,8 @@ class Simulation(Play):
         self.starts: dict[str, float] = {}
         self.known: dict[str, int] = {}
         self.worlds: dict[int, SimWorld] = {}
+        self.ghosts: dict[str, float] = {}
+        """Pods of nodes that are gone, and when the cluster gives each of them up."""
         self.durable: list[StatePoint] = []
         self.steps_done: list[tuple[int, int]] = []
         """(world, step) of each step that was made."""
@@ -92,6 +96,32 @@ class Simulation(Play):
         self.status, self.told = status, {uid: action for uid, action in told.items() if uid in pods}
         self.reports.forget(JOB_UID)
         self.leading_since = self.now
+
+    def conflict(self) -> None:
+        """Somebody else has written the job in the middle of a look: pods are acted upon, and nothing else is done."""
+        status, told, pods = self.status, self.told, set(self.pods)
+        self.look()
+        self.status, self.told = status, {uid: action for uid, action in told.items() if uid in pods}
+
+    def restart_operator(self) -> None:
+        """Another operator leads, and has heard nobody yet."""
+        self.reports.forget(JOB_UID)
+        self.leading_since = self.now
+
+    def evict_pod(self) -> None:
+        """A node that is low on memory ends some pod."""
+        running = sorted(uid for uid in self.sims if self.pods[uid].phase == "Running")
+        if running:
+            uid = self.chance.choice(running)
+            self._remove_agent(uid)
+            self.pods[uid] = replace(self.pods[uid], phase="Failed", started=None, obstacle=Obstacle(reason="Evicted"))
+
+    def lose_node(self) -> None:
+        """A node is gone: its pod says nothing any more and looks as it did, until the cluster gives it up."""
+        if self.sims:
+            uid = self.chance.choice(sorted(self.sims))
+            self._remove_agent(uid)
+            self.ghosts[uid] = self.time + _GIVES_UP_S
 
     def kill_rank(self) -> None:
         """kill -9 of the rank of some member."""
@@ -121,7 +151,10 @@ class Simulation(Play):
 
     def _start_pods(self) -> None:
         for uid, pod in list(self.pods.items()):
-            if pod.is_deleted and uid not in self.sims:
+            if uid in self.ghosts:
+                if self.time >= self.ghosts[uid]:
+                    self.pods[uid] = replace(pod, is_deleted=True)
+            elif pod.is_deleted and uid not in self.sims:
                 del self.pods[uid]  # it has ended, or never began
             elif pod.is_live and pod.started is None:
                 due = self.starts.setdefault(uid, self.time + _STARTS_S)

@@ -5,22 +5,12 @@ from datetime import timedelta
 import pytest
 
 from everstep_api.conditions import ConditionType, Reason
-from everstep_api.wire.sync import AgentState, Failure, FailureCause
-from everstep_operator.decide.decision import Decision
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, Phase
 from everstep_operator.decide.facts import Ending, Refusal
 from tests.builders import a_job
 from tests.unit.decide.play import Play
 
 READY, TRAINING, DONE = AgentState.READY, AgentState.TRAINING, AgentState.DONE
-EXITED = FailureCause.RANK_EXITED
-
-
-def fail(play: Play, *, code: int = 1, exception: str = "ValueError") -> Decision:
-    """Let a rank of the present world end with this code."""
-    assert play.world is not None
-    failure = Failure(world=play.world, cause=EXITED, rank=1, exit_code=code, exception=exception, message="no.")
-    play.reports_as(1, TRAINING, world=play.world, failure=failure)
-    return play.look()
 
 
 def test_a_job_is_complete_when_every_member_is_done() -> None:
@@ -43,7 +33,7 @@ def test_a_job_is_complete_when_every_member_is_done() -> None:
 def test_done_members_join_the_next_world_when_another_one_fails_at_the_end() -> None:
     play = Play(a_job().workers(2)).training(step=100)
     play.reports_as(0, DONE, world=1)
-    fail(play)
+    play.fails()
     assert (play.world, play.members) == (2, [0, 1])
 
 
@@ -55,72 +45,6 @@ def test_a_refusal_of_the_trainer_fails_the_job_at_once_with_its_sentence() -> N
     assert play.said(ConditionType.FAILED) == ("True", Reason.RECIPE_REFUSED, "data.jsonl is empty; write a record.")
     play.look()
     assert set(play.actions().values()) == {"stop"}
-
-
-def test_one_failure_more_than_the_budget_fails_the_job() -> None:
-    play = Play(a_job().setting("spec.recovery.maxRestarts", 2)).training(step=1)
-    for number in range(3):
-        assert not play.status.endings
-        play.passing(5).heartbeat()
-        fail(play, exception=f"Error{number}")
-        if not play.status.endings:
-            play.steps(number + 2)
-    status, reason, sentence = play.said(ConditionType.FAILED)
-    assert (status, reason) == ("True", Reason.RESTARTS_EXHAUSTED)
-    assert sentence.startswith("3 failures within 3,600 s")
-
-
-def test_failures_of_an_earlier_window_no_longer_count() -> None:
-    play = Play(a_job().setting("spec.recovery", {"maxRestarts": 1, "restartWindowSeconds": 60})).training(step=1)
-    for number in range(5):
-        play.passing(61).heartbeat()
-        fail(play, exception=f"Error{number}")
-        play.steps(number + 2)
-    assert not play.status.endings
-    assert play.status.recoveries is not None
-    assert play.status.recoveries.total == 5
-
-
-def test_the_same_failure_at_the_same_step_three_times_is_the_programs_fault() -> None:
-    play = Play(a_job()).training(step=4)
-    for _ in range(2):
-        play.passing(5).heartbeat()
-        fail(play)
-        play.steps(4)
-    assert not play.status.endings
-    fail(play)
-    assert play.said(ConditionType.FAILED)[1] is Reason.SAME_FAILURE
-
-
-RULE = {"name": "bad-data", "onExitCodes": {"operator": "In", "values": [42, 137]}, "action": "FailJob"}
-
-
-@pytest.mark.parametrize(
-    ("rule", "code", "counted", "ended"),
-    [
-        pytest.param(RULE, 42, 1, True, id="the code is one of them"),
-        pytest.param(RULE, 1, 1, False, id="the code is another one"),
-        pytest.param({**RULE, "action": "Ignore"}, 42, 0, False, id="ignored"),
-        pytest.param({**RULE, "action": "Count"}, 42, 1, False, id="counted"),
-        pytest.param({**RULE, "onExitCodes": {"operator": "NotIn", "values": [1]}}, 42, 1, True, id="all but one code"),
-    ],
-)
-def test_the_first_rule_that_matches_says_what_a_failure_means(
-    rule: dict[str, object], code: int, counted: int, *, ended: bool
-) -> None:
-    play = Play(a_job().setting("spec.recovery.rules", [rule])).training()
-    fail(play, code=code)
-    assert bool(play.status.endings) == ended
-    assert play.status.recoveries is not None
-    assert (play.status.recoveries.window.counted if play.status.recoveries.window else 0) == counted
-
-
-def test_a_rule_can_ask_for_another_pod() -> None:
-    play = Play(a_job().setting("spec.recovery.rules", [{**RULE, "action": "ReplacePod"}])).training()
-    former = play.uid(1)
-    decision = fail(play, code=42)
-    assert play.pods[former].is_deleted
-    assert [(pod.worker, pod.replaces) for pod in decision.create] == [(1, former)]
 
 
 def test_a_worker_out_of_memory_is_told_with_the_remedy() -> None:
@@ -226,6 +150,32 @@ def test_a_pause_that_takes_longer_than_pods_have_is_a_loss() -> None:
     assert play.status.recoveries is not None
     assert play.status.recoveries.recent[0].cause == "PauseTimedOut"
     assert len(decision.delete) == 2
+
+
+def test_the_clock_of_a_pause_begins_with_the_pause() -> None:
+    """The condition was false for minutes before, since the model was loaded."""
+    job = a_job()
+    play = Play(job).warm()
+    play.look()
+    for worker in (0, 1):
+        play.reports_as(worker, TRAINING, world=1, phase=Phase.LOAD)
+    play.passing(300).heartbeat().look()
+    play.change(job.suspended()).look()
+    assert set(play.actions().values()) == {"pause"}
+    play.passing(40).heartbeat().look()
+    assert play.status.recoveries is None
+    play.all_report(READY, world=1)
+    assert len(play.look().delete) == 2
+
+
+def test_a_pause_that_was_asked_for_is_not_taken_back() -> None:
+    job = a_job()
+    play = Play(job).training()
+    play.change(job.suspended()).look()
+    play.change(job).look()
+    assert set(play.actions().values()) == {"pause"}
+    play.all_report(READY, world=1).look()
+    assert (play.world, play.status.recoveries) == (2, None)
 
 
 def test_an_invalid_spec_gets_no_pods_and_all_its_problems_at_once() -> None:

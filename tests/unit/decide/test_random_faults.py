@@ -18,7 +18,11 @@ def test_a_job_comes_back_from_any_sequence_of_faults(seed: int) -> None:
         "kill a rank": simulation.kill_rank,
         "kill an agent": simulation.kill_agent,
         "lose a pod": simulation.vanish_pod,
+        "evict a pod": simulation.evict_pod,
+        "lose a node": simulation.lose_node,
         "crash the operator": simulation.crash_in_the_middle,
+        "restart the operator": simulation.restart_operator,
+        "write first": simulation.conflict,
         "scale": lambda: simulation.rescale(SIZES[chance.choice(sorted(SIZES))]),
         "suspend": lambda: simulation.rescale(SIZES[2].suspended()),
     }

@@ -3,10 +3,10 @@
 import pytest
 
 from everstep_api.conditions import ConditionType, Reason
-from everstep_api.wire.sync import AgentState, Failure, FailureCause, Pause, Phase, Progress, Resumed, Run
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, Phase, Progress, Resumed, Run
 from everstep_operator.decide.facts import Ending
 from tests.builders import a_job
-from tests.unit.decide.play import Play
+from tests.unit.decide.play import JOB_UID, Play
 
 READY, TRAINING, STARTING = AgentState.READY, AgentState.TRAINING, AgentState.STARTING
 KILLED = Failure(world=1, cause=FailureCause.RANK_KILLED, rank=1, signal=9)
@@ -93,41 +93,6 @@ def test_a_lost_worker_is_replaced_and_costs_no_budget() -> None:
     assert (play.world, play.members) == (2, [0, 1])
 
 
-def test_an_elastic_job_goes_on_at_once_with_who_is_left_and_grows_after_a_minute() -> None:
-    play = Play(a_job().workers(2, at_least=1)).training()
-    play.vanish(1)
-    play.look()
-    assert (play.world, play.members) == (2, [0])
-    play.steps(9)
-    play.all_pods_run().reports_as(1, READY)
-    play.look()
-    assert play.actions() == {0: "run", 1: "wait"}, "it has just shrunk"
-    play.passing(61).heartbeat()
-    play.look()
-    assert isinstance(play.told[play.uid(0)], Pause)
-    assert play.said(ConditionType.RUNNING)[1] is Reason.RESIZING
-    play.reports_as(0, STARTING, world=2)
-    play.look()
-    assert play.world == 2, "its spares are not warm yet"
-    play.reports_as(0, READY, world=2)
-    play.look()
-    assert (play.world, play.members) == (3, [0, 1])
-    assert play.status.recoveries is not None
-    assert play.status.recoveries.total == 1, "a planned change is no loss"
-
-
-def test_fewer_workers_are_wanted_and_the_newest_leaves_after_the_next_world_stands() -> None:
-    play = Play(a_job().workers(3)).training()
-    play.change(a_job().workers(2))
-    decision = play.look()
-    assert not decision.delete
-    assert set(play.actions().values()) == {"pause"}
-    play.all_report(READY, world=1)
-    decision = play.look()
-    assert (play.world, play.members) == (2, [0, 1])
-    assert [pod.uid for pod in decision.delete] == [play.uid(2)]
-
-
 def test_a_restarted_agent_has_lost_its_place_in_the_world() -> None:
     play = Play(a_job().workers(2)).training()
     play.passing(1).reports_as(1, STARTING, boot="second", world=1)
@@ -173,15 +138,6 @@ def test_a_silent_member_of_a_standing_world_is_lost_after_ten_seconds() -> None
         play.look()
     assert play.status.recoveries is not None
     assert play.status.recoveries.recent[0].cause == "WorkerSilent"
-
-
-def test_when_most_members_fall_silent_nobody_is_lost() -> None:
-    play = Play(a_job().workers(3)).training()
-    for _ in range(60):
-        play.passing(1).heartbeat(0)
-        play.look()
-    assert play.status.recoveries is None
-    assert play.world == 1
 
 
 def test_a_world_that_advances_has_no_silent_members() -> None:
@@ -243,3 +199,28 @@ def test_a_member_that_stops_is_paused_with_the_others() -> None:
     play.pod(1, is_deleted=True).reports_as(1, AgentState.STOPPING, world=1)
     play.look()
     assert play.told[play.uid(0)].kind == "pause"
+
+
+def test_a_world_that_not_all_have_entered_is_not_waited_for() -> None:
+    """Who has not entered does not do so for a pause, and the others could not make a step without him."""
+    play = Play(a_job().workers(2)).warm()
+    play.look()
+    play.reports_as(0, TRAINING, world=1, phase=Phase.ENTER)
+    play.change(a_job().workers(1)).look()
+    assert (play.world, play.members, play.status.recoveries) == (2, [0], None)
+    assert play.actions() == {0: "run"}
+
+
+def test_a_deleted_pod_whose_node_is_gone_is_not_waited_for_longer_than_pods_have() -> None:
+    """It stays for ever: the kubelet that would end it is gone, too. Nobody else of its world could tell of it."""
+    play = Play(a_job().workers(1)).training()
+    play.reports.forget(JOB_UID)
+    play.leading_since = play.now
+    play.pod(0, is_deleted=True)
+    assert play.look().create
+    play.passing(49).look()
+    assert play.status.recoveries is None
+    play.passing(1).look()
+    assert play.status.recoveries is not None
+    [loss] = play.status.recoveries.recent
+    assert (loss.cause, loss.counted) == ("PauseTimedOut", False)

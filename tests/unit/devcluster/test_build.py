@@ -8,13 +8,16 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from devcluster.build import COMPONENTS, SOURCE, binaries
+from devcluster.build import COMPONENTS, binaries
 from devcluster.problem import DevclusterError
+from devcluster.suites import CLUSTER, PROMETHEUS
+from tests.paths import ROOT
 from tests.unit.devcluster import programs
 
 GO_MOD = """module everstep.dev/devcluster
@@ -60,7 +63,8 @@ esac""",
         )
 
     def binaries(self, source: Path | None = None) -> Path:
-        return binaries(cache=self.cache, source=source or self.source, console=self.console)
+        suite = replace(CLUSTER, source=source or self.source)
+        return binaries(suite=suite, cache=self.cache, console=self.console)
 
     @property
     def builds(self) -> list[str]:
@@ -130,6 +134,21 @@ def test_the_programs_carry_the_versions_that_go_mod_names(workshop: Workshop) -
     assert "-X helm.sh/helm/v4/internal/version.version=v4.2.4" in command
 
 
+def test_prometheus_is_built_by_itself_and_kept_on_its_own_shelf(workshop: Workshop) -> None:
+    workshop.install_go(build=BUILD.replace("pause", "prometheus"))
+    source = workshop.make_source("prometheus")
+    required = GO_MOD.replace("k8s.io/kubernetes v1.36.4", "github.com/prometheus/prometheus v0.316.0")
+    (source / "go.mod").write_text(required)
+    built = binaries(suite=replace(PROMETHEUS, source=source), cache=workshop.cache, console=workshop.console)
+    assert built.parent == workshop.cache / "prometheus"
+    assert (built / "prometheus").exists()
+    assert not (built / "kubelet").exists()
+    (command,) = workshop.builds
+    assert "-tags=remove_all_sd" in command
+    assert "-X github.com/prometheus/common/version.Version=0.316.0" in command
+    assert "Building Prometheus" in workshop.printed
+
+
 def test_the_two_keys_that_were_used_last_are_kept(workshop: Workshop) -> None:
     sources = [workshop.make_source(name, main=name) for name in ("first", "second", "third")]
     first, second = (workshop.binaries(source) for source in sources[:2])
@@ -154,10 +173,11 @@ def test_a_build_that_was_killed_is_done_again(workshop: Workshop) -> None:
         build=f"{BUILD} echo half > ${{out}}left-over; echo $$ > {workshop.folder}/gate; exec sleep 600"
     )
     call = (
-        f"from pathlib import Path; from devcluster import build; build.binaries(cache=Path({str(workshop.cache)!r}), "
+        "from dataclasses import replace; from pathlib import Path; from devcluster import build, suites;"
+        f" suite = replace(suites.CLUSTER, source=Path({str(workshop.source)!r}));"
+        f" build.binaries(suite=suite, cache=Path({str(workshop.cache)!r}))"
     )
-    call += f"source=Path({str(workshop.source)!r}))"
-    with subprocess.Popen([sys.executable, "-c", call], cwd=SOURCE.parent.parent, stderr=subprocess.DEVNULL) as builder:
+    with subprocess.Popen([sys.executable, "-c", call], cwd=ROOT, stderr=subprocess.DEVNULL) as builder:
         compiler = int((workshop.folder / "gate").read_text())  # comes when the build is in the middle
         builder.kill()
     workshop.install_go()
@@ -190,7 +210,8 @@ def test_of_two_callers_one_builds_and_the_other_waits_for_it(workshop: Workshop
     outputs = [Watched("waiting for another build"), Watched("waiting for another build")]
 
     def call(output: Watched) -> Path:
-        return binaries(cache=workshop.cache, source=workshop.source, console=Console(file=output, width=200))
+        suite = replace(CLUSTER, source=workshop.source)
+        return binaries(suite=suite, cache=workshop.cache, console=Console(file=output, width=200))
 
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(call, output) for output in outputs]
@@ -256,4 +277,4 @@ def test_a_cache_that_cannot_be_written_names_the_folder_and_the_variable(worksh
 
 def test_the_real_source_asks_for_no_kubelet_that_refuses_old_control_groups() -> None:
     """From 1.37 on a kubelet needs cgroup v2 and containerd 2, which Debian 12 has not."""
-    assert re.search(r"^\s*k8s\.io/kubernetes v1\.36\.", (SOURCE / "go.mod").read_text(), re.MULTILINE)
+    assert re.search(r"^\s*k8s\.io/kubernetes v1\.36\.", (CLUSTER.source / "go.mod").read_text(), re.MULTILINE)

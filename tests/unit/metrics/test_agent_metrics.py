@@ -4,43 +4,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from everstep_agent.events import Event
 from everstep_agent.metrics import Metrics
-from everstep_agent.settings import Settings
 from everstep_agent.state import Worker, advance
-from everstep_api.wire.ranks import EvaluationMade, Planned, Saved, Stepped
-from everstep_api.wire.sync import StatePoint, Wait
+from everstep_api.wire.ranks import EvaluationMade, Planned, Stepped
+from everstep_api.wire.sync import Wait
 from tests.unit.agent.story import ME, WARM, YOU, end, hear, run, say
-
-SETTINGS = Settings(
-    sync_url="https://here:1",
-    namespace="team",
-    job="chat",
-    job_uid="uid",
-    worker=1,
-    pod_uid="me",
-    pod_ip="10.0.0.2",
-    node="node1",
-    grace_seconds=60,
-    port=8470,
-    token_file=Path("/token"),
-    ca_file=Path("/ca"),
-    socket=Path("/socket"),
-    shm=Path("/shm"),
-    cache=Path("/cache"),
-)
-FIRST = Stepped(
-    step=3,
-    seconds=0.5,
-    loss=2.0,
-    tokens=100,
-    learning_rate=1e-3,
-    gradient_norm=0.7,
-    data_wait_seconds=0.1,
-    device_bytes=7,
-)
+from tests.unit.metrics.exported import SAVED, SETTINGS, STEPPED
 
 
 class Shown:
@@ -65,10 +36,10 @@ class Shown:
 
 def test_the_first_rank_shows_the_world_and_each_rank_its_own_step() -> None:
     other = Stepped(step=3, seconds=0.4, data_wait_seconds=0.2)
-    shown = Shown(run(1, ME), say(0, Planned(total_steps=9, most_ranks=4)), say(0, FIRST), say(1, other))
+    shown = Shown(run(1, ME), say(0, Planned(total_steps=9, most_ranks=4)), say(0, STEPPED), say(1, other))
     world = {name: shown.value(name) for name in ("planned_steps", "loss", "learning_rate", "gradient_norm")}
     assert world == {"planned_steps": 9, "loss": 2.0, "learning_rate": 1e-3, "gradient_norm": 0.7}
-    assert shown.value("tokens_total") == 100
+    assert shown.value("tokens_total") == 9
     assert [shown.value("step_seconds_sum", local_rank=rank) for rank in "01"] == [0.5, 0.4]
     assert [shown.value("data_wait_seconds_total", local_rank=rank) for rank in "01"] == [0.1, 0.2]
     assert [shown.value("device_memory_bytes", local_rank=rank) for rank in "01"] == [7, None]
@@ -76,21 +47,20 @@ def test_the_first_rank_shows_the_world_and_each_rank_its_own_step() -> None:
 
 def test_a_worker_without_the_first_rank_shows_no_loss_of_a_world_before() -> None:
     """Two workers that show a loss of one job would be two lines, one of which never moves."""
-    shown = Shown(run(1, ME), say(0, FIRST), say(0, EvaluationMade(step=3, metrics={"loss": 2.5})))
+    shown = Shown(run(1, ME), say(0, STEPPED), say(0, EvaluationMade(step=3, metrics={"loss": 2.5})))
     assert shown.value("evaluation", metric="loss") == 2.5
-    shown.then(run(2, ME), WARM, say(0, replace(FIRST, step=4, loss=1.9), 2))
+    shown.then(run(2, ME), WARM, say(0, replace(STEPPED, step=4, loss=1.9), 2))
     assert shown.value("loss") == 1.9
     shown.then(run(3, YOU, ME), WARM)
     gone = ("loss", "learning_rate", "gradient_norm", "planned_steps")
     assert [shown.value(name) for name in gone] == [None] * len(gone)
     assert shown.value("evaluation", metric="loss") is None
     assert shown.value("step", local_rank="0") is None
-    assert shown.value("tokens_total") == 200, "what was counted stays counted"
+    assert shown.value("tokens_total") == 18, "what was counted stays counted"
 
 
 def test_lost_ranks_and_checkpoints_are_counted() -> None:
-    saved = Saved(point=StatePoint(world=1, step=3), uri="s3://x", commit_time="t", seconds=2.0, size_bytes=10)
-    shown = Shown(run(1, ME), say(0, saved), say(1, saved), end(1, signal=9), end(0, signal=15))
+    shown = Shown(run(1, ME), say(0, SAVED), say(1, SAVED), end(1, signal=9), end(0, signal=15))
     assert shown.value("checkpoint_bytes_total") == 20
     assert shown.value("checkpoint_seconds_sum") == 4
     assert shown.value("ranks_lost_total", cause="RankKilled") == 1, "what follows from a loss is not another one"

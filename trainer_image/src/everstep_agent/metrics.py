@@ -7,7 +7,7 @@ another worker has the first rank, this one shows it no more.
 import time
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 
 from everstep_agent.events import Event, Said
@@ -19,6 +19,9 @@ from everstep_api.wire.ranks import EvaluationMade, FromRank, Planned, Saved, St
 from everstep_api.wire.sync import AgentState
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
+
+# Else there is a second series for each counter: the moment when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # has no types
 
 _STEP_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 60, 120, 300, 600)
 _LABELS = ("training_namespace", "training_job", "worker")
@@ -53,8 +56,8 @@ class Metrics:
         self._ranks_lost = self._counter("ranks_lost", "Ranks that this worker has lost, by cause.", "cause")
         self._useful = self._counter("useful_seconds", "Seconds of this worker that went into steps that count.")
         self._lost = self._counter("lost_seconds", "Seconds of this worker without a new step, by cause.", "cause")
-        for cause in Lost:
-            self._lost.labels(*self._labels, cause)  # from 0 on: of a series that begins later no increase is seen
+        for cause in (None, *Lost):
+            self._book(cause, 0.0)  # of a series that begins later no increase is seen
         self._account = TimeAccount(self._book, now_s=time.monotonic())
 
     def follow(self, before: Worker, event: Event, after: Worker) -> None:

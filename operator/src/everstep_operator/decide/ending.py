@@ -21,6 +21,8 @@ _FAREWELL = timedelta(seconds=30)
 
 _PROGRAM_FAULTS = frozenset({Cause.RANK_EXITED, Cause.STEP_HUNG, Cause.OUT_OF_MEMORY})
 """Failures that a program repeats; a signal from outside may come again and again by chance."""
+_CRASHES = frozenset({128 + signal for signal in (4, 6, 7, 8, 11)})
+"""SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV are signals that a program brings upon itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ def _fatal(loss: Loss, spec: TrainingJobSpec, recoveries: Recoveries) -> Stateme
         return sentences.restarts_exhausted(window.counted, window_s=window_s, last=loss.message)
     last = recoveries.recent[: sentences.SAME_FAILURES]
     is_same = len(last) == sentences.SAME_FAILURES and len({entry.signature for entry in last}) == 1
-    if loss.is_counted and is_same and loss.cause in _PROGRAM_FAULTS:
+    is_the_programs = loss.cause in _PROGRAM_FAULTS or loss.exit_code in _CRASHES
+    if loss.is_counted and is_same and is_the_programs:
         return sentences.same_failure(loss.step, failure=loss.message)
     return None

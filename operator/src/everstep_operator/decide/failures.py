@@ -11,8 +11,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from everstep_api.conditions import ConditionType, Reason
-from everstep_api.history import NEWEST_RECOVERIES, FailureWindow, PastRecovery, Recoveries
+from everstep_api.history import (
+    MOMENTS,
+    NEWEST_RECOVERIES,
+    FailureMoment,
+    FailureWindow,
+    PastRecovery,
+    Recoveries,
+)
 from everstep_api.job import TrainingJobSpec
 from everstep_api.recovery import Recovery, RecoveryRule
 from everstep_api.status import TrainingJobStatus
@@ -45,6 +51,9 @@ class Cause(StrEnum):
 
 _DISRUPTIONS = frozenset({Cause.WORKER_LOST, Cause.WORKER_SILENT, Cause.FENCED, Cause.PAUSE_TIMED_OUT})
 """Losses that are not the program's fault and cost no budget."""
+
+_PAUSING = frozenset({Standing.INSIDE, Standing.UNKNOWN})
+"""Of members that a pause waits for."""
 
 _PRECEDENCE = tuple(Cause)
 
@@ -108,10 +117,15 @@ def recorded(status: TrainingJobStatus, loss: Loss, recovery: Recovery) -> Recov
 
 
 def _window(old: FailureWindow | None, loss: Loss, recovery: Recovery) -> FailureWindow:
+    """The failures of the last `restartWindowSeconds`, this one among them."""
     length = timedelta(seconds=recovery.restart_window_seconds)
-    if old is None or loss.seen - old.start_time >= length:
-        return FailureWindow(start_time=loss.seen, counted=1)
-    return FailureWindow(start_time=old.start_time, counted=old.counted + 1)
+    moments = [moment for moment in (old.moments if old is not None else ()) if loss.seen - moment.time < length]
+    if moments and loss.seen - moments[-1].time < length / MOMENTS:
+        newest = moments.pop()
+        moments.append(FailureMoment(time=newest.time, counted=newest.counted + 1))
+    else:
+        moments.append(FailureMoment(time=loss.seen, counted=1))
+    return FailureWindow(counted=sum(moment.counted for moment in moments), moments=tuple(moments))
 
 
 def _told(seen: Observation, standings: Standings) -> Iterator[Loss]:
@@ -162,9 +176,12 @@ def _late(seen: Observation, standings: Standings) -> Iterator[Loss]:
     """A pause that took longer than pods have."""
     asked = pause_asked(seen.job.status)
     deadline = seen.limits.grace - seen.limits.pause_margin
-    if asked is None or seen.now - asked < deadline or not standings.has(Standing.INSIDE):
+    if asked is None or seen.now - asked < deadline:
         return
-    member = next(item for item in standings.world.members if standings.by_uid[item.pod_uid] is Standing.INSIDE)
+    late = [item for item in standings.world.members if standings.by_uid[item.pod_uid] in _PAUSING]
+    if not late:
+        return
+    member = late[0]
     yield Loss(
         world=standings.world.number,
         cause=Cause.PAUSE_TIMED_OUT,
@@ -178,15 +195,8 @@ def _late(seen: Observation, standings: Standings) -> Iterator[Loss]:
 
 def pause_asked(status: TrainingJobStatus) -> datetime | None:
     """When the present world was asked to pause; None when it was not, or is over."""
-    pauses = {Reason.RESIZING, Reason.STANDING_STILL}
-    return next(
-        (
-            condition.last_transition_time
-            for condition in status.conditions
-            if condition.type == ConditionType.RUNNING and condition.reason in pauses
-        ),
-        None,
-    )
+    world = status.world
+    return world.pause_time if world is not None and world.end_time is None else None
 
 
 def _fate(worker: int, standing: Standing, pod: Pod | None, silence: timedelta) -> tuple[Cause, str]:

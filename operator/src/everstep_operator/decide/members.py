@@ -57,13 +57,13 @@ def standings_of(seen: Observation) -> Standings | None:
     silent = _silent(world, seen)
     pods = {pod.uid: pod for pod in seen.pods}
     found = {
-        member.pod_uid: _standing(world, member, pods.get(member.pod_uid), seen.agents.get(member.pod_uid), silent)
-        for member in world.members
+        member.pod_uid: _standing(seen, world, member, pods.get(member.pod_uid), silent) for member in world.members
     }
     return Standings(world=world, by_uid=found)
 
 
-def _standing(world: World, member: Member, pod: Pod | None, agent: Agent | None, silent: frozenset[str]) -> Standing:
+def _standing(seen: Observation, world: World, member: Member, pod: Pod | None, silent: frozenset[str]) -> Standing:
+    agent = seen.agents.get(member.pod_uid)
     report = agent.report if agent is not None else None
     if report is not None and report.failure is not None and report.failure.world == world.number:
         return Standing.FAILED

@@ -40,10 +40,12 @@ def plan_pods(seen: Observation, *, replicas: int, doomed: Collection[str] = ())
         doomed: uids of live pods that are no good any more.
     """
     live = [pod for pod in seen.pods if pod.is_live and pod.uid not in doomed]
-    # The newest goes first, then the highest index: it has the least to lose.
-    by_age = sorted(live, key=lambda pod: (pod.created, pod.worker))
-    wanted = sorted(by_age[:replicas], key=lambda pod: pod.worker)
-    surplus = [*by_age[replicas:], *(pod for pod in seen.pods if pod.is_live and pod.uid in doomed)]
+    avoided = {node.name for node in seen.job.status.avoided_nodes if node.until > seen.now}
+    # Who does not run yet goes first, then who is on an avoided node, the newest, the highest index: each has the
+    # least to lose.
+    by_worth = sorted(live, key=lambda pod: (pod.started is None, pod.node in avoided, pod.created, pod.worker))
+    wanted = sorted(by_worth[:replicas], key=lambda pod: pod.worker)
+    surplus = [*by_worth[replicas:], *(pod for pod in seen.pods if pod.is_live and pod.uid in doomed)]
     taken = {pod.worker for pod in wanted}
     free = [worker for worker in range(replicas) if worker not in taken][: replicas - len(wanted)]
     due = {worker: _due(worker, seen) for worker in free}

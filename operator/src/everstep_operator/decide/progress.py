@@ -25,7 +25,7 @@ def progress_of(seen: Observation, world: World | None) -> Progress | None:
     if told is None:
         return old
     total = told.total_steps or (old.total_steps if old else None)
-    left = total - told.step if total is not None else None
+    left = max(0, total - told.step) if total is not None else None
     remaining = round(left * told.step_seconds) if left is not None and told.step_seconds is not None else None
     figures = (("loss", told.loss), ("learningRate", told.learning_rate), ("gradientNorm", told.gradient_norm))
     return Progress(

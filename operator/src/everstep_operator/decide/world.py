@@ -39,22 +39,27 @@ def plan_world(
 ) -> WorldPlan:
     """Go on with the present world, pause it, or start the next one."""
     if standings is not None and not _is_over(standings, loss):
-        if _is_to_pause(seen, spec, pods, standings):
+        world = standings.world
+        if not _is_to_pause(seen, spec, pods, standings):
+            return WorldPlan(world=world, directives=_told(seen, world, _run(seen, world)))
+        # A world that not all have entered made no step, and nobody who has not entered does so for a pause.
+        if not standings.has(Standing.COMING):
             # Durable: a pause that only the memory of the workers holds would be lost with the worker that leaves.
-            pause = sync.Pause(world=standings.world.number, durable=True)
-            return WorldPlan(world=standings.world, is_pausing=True, directives=_told(seen, standings.world, pause))
-        return WorldPlan(world=standings.world, directives=_told(seen, standings.world, _run(seen, standings.world)))
+            pause = sync.Pause(world=world.number, durable=True)
+            pausing = world if world.pause_time is not None else world.model_copy(update={"pause_time": seen.now})
+            return WorldPlan(world=pausing, is_pausing=True, directives=_told(seen, world, pause))
     entrants = [] if spec.suspend else _entrants(seen, pods)[: most_members(seen, spec)]
     if not _can_start(seen, spec, pods, standings, entrants):
-        world = _ended(standings.world, seen.now) if standings else None
-        return WorldPlan(world=world, is_over=standings is not None, directives=_told(seen, None, sync.Wait()))
-    world = World(
+        over = _ended(standings.world, seen.now) if standings else None
+        return WorldPlan(world=over, is_over=standings is not None, directives=_told(seen, None, sync.Wait()))
+    following = World(
         number=_next_number(seen),
         size=len(entrants),
+        wanted=spec.workers.replicas,
         start_time=seen.now,
         members=tuple(Member(worker=pod.worker, pod_uid=pod.uid) for pod in entrants),
     )
-    return WorldPlan(world=world, is_new=True, directives=_told(seen, world, _run(seen, world)))
+    return WorldPlan(world=following, is_new=True, directives=_told(seen, following, _run(seen, following)))
 
 
 def most_members(seen: Observation, spec: TrainingJobSpec) -> int:
@@ -83,6 +88,8 @@ def _is_to_pause(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, standi
         return True  # begun, and a world that some have left cannot go on
     if standings.has(Standing.DONE):
         return False
+    if standings.world.pause_time is not None:
+        return True  # asked for before: some may have heard it
     members = set(standings.by_uid)
     wanted = {pod.uid for pod in pods.wanted}
     is_leaving = any(
@@ -94,9 +101,20 @@ def _is_to_pause(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, standi
 
 
 def _is_to_grow(seen: Observation, spec: TrainingJobSpec, pods: PodPlan, world: World) -> bool:
-    if seen.now - world.start_time < seen.limits.growth_every:
+    """Whether warm workers wait for whom the world is to pause: at once if the spec asks for more than it did then.
+
+    Who asks for three more shall not pay three pauses, so those that come within `patience` of one another share one.
+    """
+    entrants = _entrants(seen, pods)
+    most = most_members(seen, spec)
+    if min(len(entrants), most) <= world.size:
         return False
-    return min(len(_entrants(seen, pods)), most_members(seen, spec)) > world.size
+    if seen.now - world.start_time >= seen.limits.growth_every:
+        return True
+    if world.wanted is None or spec.workers.replicas <= world.wanted:
+        return False
+    newest = max(seen.agents[pod.uid].state_since for pod in entrants)
+    return len(entrants) >= most or seen.now - newest >= seen.limits.patience
 
 
 def _entrants(seen: Observation, pods: PodPlan) -> list[Pod]:
