@@ -164,7 +164,11 @@ class Recipe(Resource):
     sharding: Annotated[Literal["full", "hybrid", "none"], same_weights] = "full"
     """How weights are spread: over all ranks (`full`), over the ranks of each worker (`hybrid`), or not at all
     (`none`)."""
-    activation_checkpointing: Annotated[Literal["selective", "full", "none"], same_weights] = "selective"
+    activation_checkpointing: Annotated[
+        Literal["selective", "full", "none"] | None,
+        same_weights,
+        derived("`none` on CPUs whose memory suffices for it, else `selective`"),
+    ] = None
     """Which intermediate results are computed again instead of being kept in memory."""
     compile: Annotated[Literal["auto", "always", "never"], same_weights] = "auto"
     """Whether the model's blocks are compiled; `auto` compiles them on GPUs."""

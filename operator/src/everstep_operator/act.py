@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from everstep_operator.belongings import belongings_of
 from everstep_operator.cluster import Cluster, RefusedError
 from everstep_operator.decide.decision import Decision, NewPod
 from everstep_operator.decide.facts import Job, Refusal
@@ -37,8 +38,9 @@ class Actor:
         try:
             if decision.create and decision.is_rehearsed:
                 await self._cluster.create_pod(self._manifest(job, decision, decision.create[0]), is_rehearsal=True)
-            if decision.pin is not None:
-                await self._cluster.prepare(job, decision.pin)
+            if decision.pin is not None and decision.spec is not None:
+                belongings = belongings_of(job, decision.spec, self._settings)
+                await self._cluster.prepare(job, decision.pin, belongings)
             await self._create(job, decision)
         except RefusedError as refusal:
             known = self._refusals.get(job.uid)

@@ -1,6 +1,6 @@
 """What the operator asks of a cluster. `kube` and `local` are such clusters; nothing else acts on jobs and pods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from everstep_api.resource import Manifest
@@ -47,8 +47,13 @@ class Cluster(Protocol):
         """Return what the job is held to; None when it never started, or when that was lost."""
         ...
 
-    async def prepare(self, job: Job, pin: Pin) -> None:
-        """Have in place what there must be before a pod of the job, the pin among it; that it is there is success.
+    async def prepare(self, job: Job, pin: Pin, belongings: Sequence[Manifest]) -> None:
+        """Have in place what there must be before a pod of the job; that it is there is success.
+
+        Args:
+            job: The job.
+            pin: What it is held to.
+            belongings: What it owns beside its pods.
 
         Raises:
             RefusedError: The cluster will not have it.

@@ -13,6 +13,11 @@ class Settings:
     """Where agents find the sync API, as their pods see it."""
     image: str = "everstep/trainer:0.1.0.dev0"
     """Image of the workers where neither job nor profile names one: that of this release."""
+    namespace: str = ""
+    """Where the operator is, whose pods alone may reach workers as the operator; empty: any namespace."""
+    network_policies: bool = True
+    """Whether each job gets a NetworkPolicy. It keeps others out; a job whose template opens ports for them needs it
+    off."""
     limits: Limits = field(default_factory=Limits)
     """How patient decisions are."""
     reconcilers: int = 8

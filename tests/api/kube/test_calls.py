@@ -113,12 +113,12 @@ def test_a_config_map_that_somebody_changed_is_made_right_and_one_of_somebody_el
         theirs = {"metadata": {"name": config_map_name(another)}, "data": {"theirs": "stays"}}
         await client.send("POST", path, theirs)
         with pytest.raises(RefusedError, match="belongs to somebody else; delete it"):
-            await cluster.prepare(other, PIN)
+            await cluster.prepare(other, PIN, [])
         owner = {"ownerReferences": [owner_reference(job)]}
         ours = {"metadata": {"name": config_map_name(name), **owner}, "data": {"ca.crt": "of an older leader"}}
         await client.send("POST", path, ours)
         assert await cluster.read_pin(job) is None
-        await cluster.prepare(job, PIN)
+        await cluster.prepare(job, PIN, [])
         found = await client.get(f"{path}/{config_map_name(name)}")
         assert (found["data"].keys(), found["data"]["ca.crt"]) == ({"ca.crt", "pinned.json"}, "an authority")
         assert (await client.get(f"{path}/{config_map_name(another)}"))["data"] == {"theirs": "stays"}
@@ -131,11 +131,11 @@ def test_of_operators_that_pin_a_job_at_the_same_time_the_first_one_counts(workp
     async def talk(client: Client, cluster: KubeCluster) -> None:
         job, late = await read(cluster, workplace, name), a_cluster(client, workplace)
         assert await late.read_pin(job) is None
-        await cluster.prepare(job, PIN)
+        await cluster.prepare(job, PIN, [])
         with pytest.raises(ConflictError, match="pinned to something else"):
-            await late.prepare(job, replace(PIN, image="of another release"))
+            await late.prepare(job, replace(PIN, image="of another release"), [])
         assert await late.read_pin(job) == PIN
-        await late.prepare(job, PIN)
+        await late.prepare(job, PIN, [])
 
     name = workplace.apply(a_job())
     on(workplace, talk)

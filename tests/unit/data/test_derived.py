@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from everstep_trainer import derived
 from everstep_trainer.derived import (
     Hyperparameters,
+    Recompute,
     batches,
     hyperparameters,
     memory_of_rank,
+    recompute,
     row_length,
     rows_that_fit,
 )
@@ -104,13 +106,23 @@ def test_too_few_rows_for_the_ranks_are_refused() -> None:
 
 
 def test_rows_fit_by_memory_but_never_more_than_keep_a_device_busy() -> None:
-    def fitting(gibibytes: float, **changes: Any) -> int:
+    def fitting(gibibytes: float, what: Recompute = "selective") -> int:
         memory = int(gibibytes * 1024**3)
-        return rows_that_fit(a_recipe(**changes), a_config(), row_length=64, ranks_memory_bytes=memory)
+        return rows_that_fit(a_recipe(), a_config(), what, row_length=64, ranks_memory_bytes=memory)
 
     assert fitting(0.00001) == 1
     assert fitting(1000) == derived.ENOUGH_TOKENS // 64
-    assert fitting(0.01, activationCheckpointing="full") > fitting(0.01) > fitting(0.01, activationCheckpointing="none")
+    assert fitting(0.01, "full") > fitting(0.01) > fitting(0.01, "none")
+
+
+def test_nothing_is_computed_again_where_memory_suffices() -> None:
+    def found(rows: int, memory: int, **changes: Any) -> Recompute:
+        return recompute(a_recipe(**changes), a_config(), rows=rows, row_length=64, ranks_memory_bytes=memory)
+
+    enough = next(size for size in range(10**5, 10**9, 10**5) if found(4, size) == "none")
+    assert found(8, enough) == "selective"
+    assert found(8, 2 * enough) == "none"
+    assert found(1, 10**12, activationCheckpointing="full") == "full", "what is written counts"
 
 
 def test_a_containers_limit_is_shared_by_its_ranks_and_a_machine_by_all(

@@ -79,6 +79,7 @@ def test_what_the_recipe_leaves_open_is_derived(tmp_path: Path) -> None:
     assert plan.total_steps == plan.training.rows
     (source,) = plan.sources
     assert (source.preparation.format, source.preparation.loss_on) == ("text", "all")
+    assert plan.recompute == "none", "a CPU with memory enough"
     assert (source.documents, source.counts.records) == (60, 60)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,6 +27,7 @@ from everstep_operator.sync.tokens import TokenVerifier
 from tests.builders import a_job
 
 KEY = JobKey("default", "finetune")
+PREPARE = "prepare PodDisruptionBudget NetworkPolicy"
 SETTINGS = Settings(sync_url="https://here:1")
 
 
@@ -59,9 +60,9 @@ class FakeCluster:
         assert job.uid == "job-1"
         return self.pin
 
-    async def prepare(self, job: Job, pin: Pin) -> None:
+    async def prepare(self, job: Job, pin: Pin, belongings: Sequence[Manifest]) -> None:
         assert job.uid == "job-1"
-        self._note("prepare")
+        self._note(" ".join(["prepare", *(belonging["kind"] for belonging in belongings)]))
         self.pin = pin
 
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
@@ -151,7 +152,7 @@ class Desk:
 def test_pods_come_before_the_status_and_directives_after_it() -> None:
     desk = Desk()
     calls, _ = desk.look()
-    assert calls == ["read", "rehearse 0", "prepare", "create 0", "create 1", "write", "release"]
+    assert calls == ["read", "rehearse 0", PREPARE, "create 0", "create 1", "write", "release"]
 
 
 def test_a_job_on_which_nothing_changed_is_only_read() -> None:
@@ -197,7 +198,7 @@ def test_a_cluster_that_does_not_answer_leaves_the_rest_undone() -> None:
         desk.look()
     assert "write" not in desk.cluster.calls
     calls, _ = desk.look()
-    assert calls == ["read", "rehearse 1", "prepare", "create 1", "write", "release"], "what was made is not made again"
+    assert calls == ["read", "rehearse 1", PREPARE, "create 1", "write", "release"], "what was made is not made again"
 
 
 def test_a_job_that_is_gone_is_forgotten_and_its_agents_hear_so() -> None:

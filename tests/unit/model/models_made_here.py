@@ -49,7 +49,7 @@ def a_filled_model(
 ) -> CausalLM:
     """The model as a rank has it that is alone: built on meta, made real, filled."""
     config = config or a_config()
-    model = CausalLM(build(config, recipe))
+    model = CausalLM(build(config, recipe, recipe.activation_checkpointing or "none"))
     model.to_empty(device="cpu")
     causal_of(model.network).tie_weights()
     originals = OriginalValues(make_network(config, DTYPES["fp32"]), seed=seed)

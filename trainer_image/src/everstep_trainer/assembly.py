@@ -53,7 +53,7 @@ def assemble(line: AgentLine, entered: Entered) -> Training:
     if context.world.place.is_first:
         line.tell(Planned(total_steps=plan.total_steps, most_ranks=plan.most_ranks))
     dealers = open_dealers(plan, context)
-    model = _build(context, assets, is_restored=bool(entered.beginning.points))
+    model = _build(context, plan, assets, is_restored=bool(entered.beginning.points))
     optimizer = ShardedAdamW(
         model, betas=_pair(plan.hyperparameters.betas), weight_decay=plan.hyperparameters.weight_decay
     )
@@ -92,9 +92,9 @@ def _refuse_what_is_not_here(context: JobContext) -> None:
         raise RefusedError("recipe.compile is always, and this release compiles on no CPU; write auto or never.")
 
 
-def _build(context: JobContext, assets: Assets, *, is_restored: bool) -> nn.Module:
+def _build(context: JobContext, plan: Plan, assets: Assets, *, is_restored: bool) -> nn.Module:
     """The model, spread and filled; of a state that is restored, only what the checkpoint does not hold."""
-    model = CausalLM(build(assets.config, context.recipe))
+    model = CausalLM(build(assets.config, context.recipe, plan.recompute))
     shard(model, context.world, precision=context.recipe.precision)
     model.to_empty(device="cpu")
     give_values(model, assets, context.recipe, with_trained=not is_restored)

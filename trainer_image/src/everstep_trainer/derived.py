@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from transformers import PretrainedConfig
 
@@ -19,6 +20,8 @@ _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _SHARE_FOR_ACTIVATIONS = 0.5
 """Of a rank's memory: weights, moments, gradients and snapshots have the other half."""
 _WIDTHS = {"bf16": 2, "fp32": 4}
+
+Recompute = Literal["selective", "full", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +94,34 @@ def _largest_share(rows: int, *, most: int) -> int:
     return max(size for size in range(1, max(1, most) + 1) if rows % size == 0)
 
 
-def rows_that_fit(recipe: Recipe, config: PretrainedConfig, *, row_length: int, ranks_memory_bytes: int) -> int:
-    """How many rows one rank computes at a time, by an estimate of what a backward pass keeps of each.
+def recompute(
+    recipe: Recipe, config: PretrainedConfig, *, rows: int, row_length: int, ranks_memory_bytes: int
+) -> Recompute:
+    """What the backward pass of a micro-batch of so many rows computes again: nothing, where memory suffices.
+
+    Memory is plenty beside CPUs and arithmetic dear: with `selective` a step takes half as long again.
+    """
+    if recipe.activation_checkpointing is not None:
+        return recipe.activation_checkpointing
+    room = _SHARE_FOR_ACTIVATIONS * ranks_memory_bytes
+    return "none" if rows * _row_bytes(recipe, config, "none", row_length) <= room else "selective"
+
+
+def rows_that_fit(
+    recipe: Recipe, config: PretrainedConfig, what: Recompute, *, row_length: int, ranks_memory_bytes: int
+) -> int:
+    """How many rows one rank computes at a time, but no more than keep a device busy."""
+    fitting = int(_SHARE_FOR_ACTIVATIONS * ranks_memory_bytes / _row_bytes(recipe, config, what, row_length))
+    return max(1, min(fitting, busy_rows(row_length)))
+
+
+def busy_rows(row_length: int) -> int:
+    """As many rows as give a device enough to do."""
+    return max(1, ENOUGH_TOKENS // row_length)
+
+
+def _row_bytes(recipe: Recipe, config: PretrainedConfig, what: Recompute, row_length: int) -> float:
+    """An estimate of what a backward pass keeps of each row.
 
     A block that recomputes selectively keeps its matrix products: about six times the hidden size and three times the
     inner one. What keeps everything needs about twice as much, what keeps inputs alone a tenth.
@@ -101,11 +130,9 @@ def rows_that_fit(recipe: Recipe, config: PretrainedConfig, *, row_length: int, 
     hidden = getattr(text, "hidden_size", 1024)
     inner = getattr(text, "intermediate_size", None) or 4 * hidden
     layers = getattr(text, "num_hidden_layers", 24)
-    kept = {"none": 2.0, "selective": 1.0, "full": 0.1}[recipe.activation_checkpointing]
+    kept = {"none": 2.0, "selective": 1.0, "full": 0.1}[what]
     numbers = kept * layers * (6 * hidden + 3 * inner) + 4 * hidden
-    row_bytes = numbers * row_length * _WIDTHS[recipe.precision]
-    fitting = int(_SHARE_FOR_ACTIVATIONS * ranks_memory_bytes / row_bytes)
-    return max(1, min(fitting, ENOUGH_TOKENS // row_length))
+    return numbers * row_length * _WIDTHS[recipe.precision]
 
 
 def memory_of_rank(*, ranks_per_worker: int, ranks: int) -> int:

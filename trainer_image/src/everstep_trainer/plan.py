@@ -11,7 +11,7 @@ from everstep_trainer.context import JobContext
 from everstep_trainer.data.deal import Dealer
 from everstep_trainer.data.opening import PlannedSource, open_packers
 from everstep_trainer.data.rows import Packer, PlannedRows
-from everstep_trainer.derived import Batches, Hyperparameters
+from everstep_trainer.derived import Batches, Hyperparameters, Recompute
 from everstep_trainer.model.assets import Sources
 
 PLAN = "plan.json"
@@ -44,6 +44,8 @@ class Plan:
     row_length: int
     hyperparameters: Hyperparameters
     batches: Batches
+    recompute: Recompute
+    """What the backward pass computes again."""
     training: RowCounts
     validation: RowCounts | None = None
     """None where nothing is held out."""

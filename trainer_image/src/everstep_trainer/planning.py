@@ -27,8 +27,10 @@ from everstep_trainer.data.sources import SourceObject, line_number, parse, read
 from everstep_trainer.derived import (
     Batches,
     batches,
+    busy_rows,
     hyperparameters,
     memory_of_rank,
+    recompute,
     row_length,
     rows_that_fit,
 )
@@ -212,17 +214,12 @@ def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[Pl
     recipe, place = context.recipe, context.world.place
     packers = open_packers(sources, context.storage, context.cache, recipe, row_length=length)
     ranks = context.spec.workers.replicas * place.ranks_per_worker
-    cut = batches(
-        recipe,
-        rows_in_epoch=sum(len(window.rows) for window in packers.training.epoch(0)),
-        ranks=ranks,
-        rows_that_fit=rows_that_fit(
-            recipe,
-            assets.config,
-            row_length=length,
-            ranks_memory_bytes=memory_of_rank(ranks_per_worker=place.ranks_per_worker, ranks=ranks),
-        ),
-    )
+    rows_in_epoch = sum(len(window.rows) for window in packers.training.epoch(0))
+    memory = memory_of_rank(ranks_per_worker=place.ranks_per_worker, ranks=ranks)
+    wanted = batches(recipe, rows_in_epoch=rows_in_epoch, ranks=ranks, rows_that_fit=busy_rows(length))
+    again = recompute(recipe, assets.config, rows=wanted.micro_size, row_length=length, ranks_memory_bytes=memory)
+    fitting = rows_that_fit(recipe, assets.config, again, row_length=length, ranks_memory_bytes=memory)
+    cut = batches(recipe, rows_in_epoch=rows_in_epoch, ranks=ranks, rows_that_fit=fitting)
     training = count_training(packers.training, recipe, cut)
     validation = packers.validation
     return Plan(
@@ -238,6 +235,7 @@ def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[Pl
         validation=_counted(validation, [list(validation.epoch(0))]) if validation is not None else None,
         total_steps=-(-training.rows // cut.size),
     )
+        recompute=again,
 
 
 def count_training(packer: Packer, recipe: Recipe, cut: Batches) -> RowCounts:

@@ -14,6 +14,7 @@ from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
 from everstep_operator.decide.pin import Pin
 from everstep_operator.kube import events
+from everstep_operator.kube.belongings import put_in_place
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
 from everstep_operator.kube.job_map import read_job_map, write_job_map
@@ -94,16 +95,19 @@ class KubeCluster:
             self._pins[job.key] = (job.uid, found)
         return found
 
-    async def prepare(self, job: Job, pin: Pin) -> None:
+    async def prepare(self, job: Job, pin: Pin, belongings: Sequence[Manifest]) -> None:
         """See `Cluster`."""
         now = asyncio.get_running_loop().time()
-        self._prepared = {uid: at for uid, at in self._prepared.items() if now - at < _PREPARED_S}
-        if job.uid in self._prepared:
+        self._prepared = {place: at for place, at in self._prepared.items() if now - at < _PREPARED_S}
+        known = f"{job.uid}/{len(belongings)}"
+        if known in self._prepared:
             return
         is_known = self._known_pin(job) == pin
         await write_job_map(self._client, job, pin, certificate_pem=self._authority_pem, is_known=is_known)
         self._pins[job.key] = (job.uid, pin)
-        self._prepared[job.uid] = now
+        for wanted in belongings:
+            await put_in_place(self._client, job, wanted)
+        self._prepared[known] = now
 
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pydantic import TypeAdapter, ValidationError
 
 from everstep_api.resource import Manifest
-from everstep_operator.cluster import ConflictError, RefusedError
+from everstep_operator.cluster import ConflictError
 from everstep_operator.decide.facts import Job
 from everstep_operator.decide.pin import Pin
+from everstep_operator.kube.belongings import is_of, path_of, put_in_place
 from everstep_operator.kube.client import Client
-from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
-from everstep_operator.kube.pod_facts import controller_of
+from everstep_operator.kube.errors import NotFoundError
 from everstep_operator.podspec import LABEL, config_map_name, owner_reference
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ async def read_job_map(client: Client, job: Job) -> Pin | None:
         ClusterError: the API server did not answer, or refuses.
     """
     try:
-        found = await client.get(f"{_path(job)}/{config_map_name(job.key.name)}")
+        found = await client.get(f"{path_of('ConfigMap', job)}/{config_map_name(job.key.name)}")
     except NotFoundError:
         return None
-    return _pin_in(found) if _is_of(found, job) else None
+    return _pin_in(found) if is_of(found, job) else None
 
 
 async def write_job_map(client: Client, job: Job, pin: Pin, *, certificate_pem: bytes, is_known: bool) -> None:
@@ -48,23 +48,12 @@ async def write_job_map(client: Client, job: Job, pin: Pin, *, certificate_pem: 
         RefusedError: a ConfigMap of that name belongs to somebody else.
         ConflictError: the job is held to something else.
     """
-    wanted = _config_map(job, pin, certificate_pem)
-    name, path = wanted["metadata"]["name"], _path(job)
-    try:
-        await client.send("POST", path, wanted)
-    except AlreadyThereError as error:
-        found = await client.get(f"{path}/{name}")
-        if controller_of(found) is None:
-            raise RefusedError(
-                f"The ConfigMap {job.key.namespace}/{name} belongs to somebody else; delete it, or give the job"
-                " another name."
-            ) from error
-        is_ours = _is_of(found, job)
-        if is_ours and not is_known and _pin_in(found) not in (None, pin):
-            raise ConflictError(f"The job {job.key} was just pinned to something else.") from error
-        if not is_ours or found.get("data") != wanted["data"]:
-            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            await client.send("PUT", f"{path}/{name}", {**wanted, "metadata": {**wanted["metadata"], **version}})
+
+    def check(found: Manifest) -> None:
+        if not is_known and is_of(found, job) and _pin_in(found) not in (None, pin):
+            raise ConflictError(f"The job {job.key} was just pinned to something else.")
+
+    await put_in_place(client, job, _config_map(job, pin, certificate_pem), check=check)
 
 
 def _config_map(job: Job, pin: Pin, certificate_pem: bytes) -> Manifest:
@@ -93,11 +82,3 @@ def _pin_in(config_map: Manifest) -> Pin | None:
     except ValidationError as error:
         log.warning("what the job is held to cannot be read: %s", error, extra={"job": config_map["metadata"]["name"]})
         return None
-
-
-def _is_of(config_map: Manifest, job: Job) -> bool:
-    return (controller_of(config_map) or {}).get("uid") == job.uid
-
-
-def _path(job: Job) -> str:
-    return f"/api/v1/namespaces/{job.key.namespace}/configmaps"

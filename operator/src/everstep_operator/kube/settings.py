@@ -67,6 +67,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> KubeSettin
     parser.add_argument("--sync-port", type=int, default=8443, help="port of the sync API, in pod and Service")
     parser.add_argument("--probe-port", type=int, default=8080, help="port of health and metrics")
     parser.add_argument("--image", help="image of the workers (default: this release's)")
+    parser.add_argument("--no-network-policies", action="store_true", help="give jobs no NetworkPolicy")
     parser.add_argument("--kubeconfig", type=Path, help="credentials, for a process outside of the cluster")
     given = parser.parse_args(arguments)
     image = {"image": given.image} if given.image else {}
@@ -80,5 +81,10 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> KubeSettin
         sync_port=given.sync_port,
         probe_port=given.probe_port,
         kubeconfig=given.kubeconfig,
-        operator=Settings(sync_url=f"https://{given.service}.{given.namespace}.svc:{given.sync_port}", **image),
+        operator=Settings(
+            sync_url=f"https://{given.service}.{given.namespace}.svc:{given.sync_port}",
+            namespace=given.namespace,
+            network_policies=not given.no_network_policies,
+            **image,
+        ),
     )

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -125,7 +125,7 @@ class LocalCluster:
         """See `Cluster`."""
         return self._pins.get(job.uid)
 
-    async def prepare(self, job: Job, pin: Pin) -> None:
+    async def prepare(self, job: Job, pin: Pin, belongings: Sequence[Manifest]) -> None:  # noqa: ARG002 - nobody drains a machine, and its processes listen on loopback
         """See `Cluster`. No pod outlives this process, so neither does the pin."""
         self._pins[job.uid] = pin
 

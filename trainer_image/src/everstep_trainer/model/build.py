@@ -15,6 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, 
 
 from everstep_api.recipe import Recipe
 from everstep_trainer.data.masks import Tokenizer
+from everstep_trainer.derived import Recompute
 from everstep_trainer.errors import RefusedError
 from everstep_trainer.model.lora import add_adapters
 from everstep_trainer.model.recompute import recompute_in_backward
@@ -86,7 +87,7 @@ def _refuse_other_tasks(config: PretrainedConfig, address: str) -> None:
         raise RefusedError(f"{address} is a {config.model_type}, which is no causal language model; name one that is.")
 
 
-def build(config: PretrainedConfig, recipe: Recipe) -> nn.Module:
+def build(config: PretrainedConfig, recipe: Recipe, recompute: Recompute = "none") -> nn.Module:
     """The model on the meta device, with adapters where the recipe wants them, ready to be spread and filled.
 
     Raises:
@@ -95,7 +96,7 @@ def build(config: PretrainedConfig, recipe: Recipe) -> nn.Module:
     network = make_network(config, DTYPES[recipe.precision] if recipe.model.lora is not None else torch.float32)
     blocks = blocks_of(network)
     model: nn.Module = network if recipe.model.lora is None else add_adapters(network, recipe.model.lora)
-    recompute_in_backward(blocks, recipe.activation_checkpointing)
+    recompute_in_backward(blocks, recompute)
     return model
 
 

@@ -6,13 +6,13 @@ most of the work, and computes the cheap rest again.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
-Recompute = Literal["selective", "full", "none"]
+from everstep_trainer.derived import Recompute
 
 _EXPENSIVE = {
     torch.ops.aten.mm.default,

@@ -1,0 +1,67 @@
+"""What a job owns beside its pods, pure: who may end its workers, and who may reach them."""
+
+from everstep_api.job import TrainingJobSpec
+from everstep_api.resource import Manifest
+from everstep_operator.decide.facts import Job
+from everstep_operator.podspec import LABEL, PORT, config_map_name, owner_reference
+from everstep_operator.settings import Settings
+
+_NAME, _COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
+
+
+def belongings_of(job: Job, spec: TrainingJobSpec, settings: Settings) -> tuple[Manifest, ...]:
+    """The objects that have to be there before the job's pods are."""
+    budget = [_disruption_budget(job)] if spec.workers.replicas > 1 else []
+    policy = [_network_policy(job, settings)] if settings.network_policies else []
+    return (*budget, *policy)
+
+
+def _disruption_budget(job: Job) -> Manifest:
+    """A drain takes one worker after the other. A `minAvailable` would block it once a job has its fewest workers."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(job),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": _selector(job),
+            # A worker that is not ready trains nothing, so it holds up no drain.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
+def _network_policy(job: Job, settings: Settings) -> Manifest:
+    """Workers talk to one another unencrypted, so others reach them for figures alone, and only those who gather them."""
+    operator = {"podSelector": {"matchLabels": {_NAME: "everstep", _COMPONENT: "operator"}}}
+    prometheus = {"podSelector": {"matchLabels": {_NAME: "prometheus"}}, "namespaceSelector": {}}
+    home = {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}} if settings.namespace else {}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(job),
+        "spec": {
+            "podSelector": _selector(job),
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"podSelector": _selector(job)}]},
+                {
+                    "from": [{**operator, "namespaceSelector": home}, prometheus],
+                    "ports": [{"port": PORT, "protocol": "TCP"}],
+                },
+            ],
+        },
+    }
+
+
+def _metadata(job: Job) -> Manifest:
+    return {
+        "name": config_map_name(job.key.name),
+        "namespace": job.key.namespace,
+        "labels": {"app.kubernetes.io/managed-by": "everstep", f"{LABEL}/job-name": job.key.name},
+        "ownerReferences": [owner_reference(job)],
+    }
+
+
+def _selector(job: Job) -> Manifest:
+    return {"matchLabels": {f"{LABEL}/job-uid": job.uid}}

@@ -1,0 +1,42 @@
+"""What a job owns beside its pods, on a real API server."""
+
+from everstep_api.resolve import resolve
+from everstep_operator.belongings import belongings_of
+from everstep_operator.decide.pin import pin_now
+from everstep_operator.kube.client import Client
+from everstep_operator.kube.cluster import KubeCluster
+from everstep_operator.settings import Settings
+from tests.api.kube.calls import a_cluster, on, read
+from tests.api.kube.workplace import Workplace
+from tests.builders import Manifest, a_job
+
+_BUDGET = "/apis/policy/v1/{here}/poddisruptionbudgets/finetune-everstep"
+_POLICY = "/apis/networking.k8s.io/v1/{here}/networkpolicies/finetune-everstep"
+
+
+def stored(workplace: Workplace, path: str) -> tuple[Manifest, Manifest]:
+    """The object's metadata and its spec."""
+    found = workplace.call("GET", path)
+    return found["metadata"], found["spec"]
+
+
+def test_budget_and_policy_are_made_once_and_taken_back_from_who_changed_them(workplace: Workplace) -> None:
+    async def talk(client: Client, cluster: KubeCluster) -> None:
+        job = await read(cluster, workplace, name)
+        wanted = belongings_of(job, resolve(job.spec, {}).spec, Settings(sync_url="https://operator:8443"))
+        pin = pin_now(job.spec, {}, image="trainer")
+        await cluster.prepare(job, pin, wanted)
+        metadata, spec = stored(workplace, _BUDGET)
+        assert [owner["uid"] for owner in metadata["ownerReferences"]] == [job.uid]
+        assert (spec["maxUnavailable"], spec["selector"]["matchLabels"]) == (1, {"everstep.dev/job-uid": job.uid})
+        await a_cluster(client, workplace).prepare(job, pin, wanted)
+        again, _ = stored(workplace, _BUDGET)
+        assert again["resourceVersion"] == metadata["resourceVersion"], "nothing is written that is there"
+        change: Manifest = {"spec": {"ingress": [{}]}}
+        workplace.call("PATCH", _POLICY, change, kind="application/merge-patch+json")
+        await a_cluster(client, workplace).prepare(job, pin, wanted)
+        _, policy = stored(workplace, _POLICY)
+        assert [rule.get("ports", [{}])[0].get("port") for rule in policy["ingress"]] == [None, 8470]
+
+    name = workplace.apply(a_job().workers(2))
+    on(workplace, talk)
