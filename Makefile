@@ -15,6 +15,11 @@ CRD_FOLDERS := crds charts/everstep/files
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# -- what there is to see -------------------------------------------------------------------------------------------
+
+demo: install ## from nothing to a fine-tuned chat model on a cluster of this machine, with a worker killed on the way
+	@$(BIN)/python -m examples.demo
+
 # -- the environment ----------------------------------------------------------------------------------------------
 
 install: $(VENV)/.installed ## a .venv with every extra, from the hashed lock file
@@ -105,4 +110,4 @@ clean: ## remove the environment and caches of this folder; ~/.cache/everstep ho
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install lock lint format crds test test-unit test-api test-fabric test-cluster programs cluster cluster-down image clean
+.PHONY: help demo install lock lint format crds test test-unit test-api test-fabric test-cluster programs cluster cluster-down image clean
