@@ -21,6 +21,9 @@ from examples.demo.storage import forget_runs
 from examples.demo.training import JOB, Training
 from examples.prepare import PrepareError, prepare
 
+PROFILE = {"profiles.default.checkpoint.everySteps": "10"}
+"""What jobs of this cluster have where they are silent: a checkpoint each half a minute, for one that takes two."""
+
 
 def main() -> None:
     """Run the demo; a failure ends with its reason and a command that shows more."""
@@ -55,7 +58,7 @@ def run_on_cluster(cluster: Cluster, console: Console) -> None:
     with stages.stage("Images", "5 s; 5 minutes the first time"):
         stack = Stack.built(cluster)
     with stages.stage("Helm chart", "10 s"):
-        stack.install()
+        stack.install(PROFILE)
         stack.make_room()
     with stack.bucket() as bucket, Display(console) as display:
         training = Training(stack=stack, display=display)

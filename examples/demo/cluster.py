@@ -57,10 +57,10 @@ class Stack:
         command = [str(build.binaries() / "helm"), f"--kubeconfig={self.cluster.kubeconfig}"]
         command += ["upgrade", "--install", _RELEASE, str(PROJECT / "charts" / "everstep")]
         command += [f"--namespace={SYSTEM}", "--create-namespace", "--wait", f"--timeout={_INSTALL_TIMEOUT_S}s"]
-        wanted = dict(values or {})
-        for value, image in (("image", self.operator_image), ("trainer.image", self.trainer_image)):
-            wanted[f"{value}.repository"], wanted[f"{value}.tag"] = image.rsplit(":", maxsplit=1)
-        command += [f"--set-string={name}={value}" for name, value in wanted.items()]
+        command += [f"--set={path}={value}" for path, value in (values or {}).items()]
+        for path, image in (("image", self.operator_image), ("trainer.image", self.trainer_image)):
+            repository, tag = image.rsplit(":", maxsplit=1)  # some tags are numbers
+            command.append(f"--set-string={path}.repository={repository},{path}.tag={tag}")
         try:
             subprocess.run(
                 command, check=True, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S + 30, cwd=PROJECT
