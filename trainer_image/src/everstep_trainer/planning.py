@@ -235,11 +235,11 @@ def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[Pl
         row_length=length,
         hyperparameters=hyperparameters(recipe),
         batches=cut,
+        recompute=again,
         training=training,
         validation=_counted(validation, [list(validation.epoch(0))]) if validation is not None else None,
         total_steps=-(-training.rows // cut.size),
     )
-        recompute=again,
 
 
 def count_training(packer: Packer, recipe: Recipe, cut: Batches) -> RowCounts:
