@@ -1,6 +1,7 @@
 """The plan is made once, says all that later worlds need, and refuses with numbers what cannot be trained."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from everstep_trainer.parallel.world import World
 from everstep_trainer.plan import Plan, open_dealers
 from everstep_trainer.planning import have_plan
 from tests.unit.data.tokenizers_made_here import CHATML, a_tokenizer
+from tests.unit.model.models_made_here import a_saved_model
 
 LLAMA = {
     "model_type": "llama",
@@ -36,7 +38,7 @@ CHATS = [
 def a_context(
     folder: Path, *, records: Sequence[Any] = TEXTS, template: str | None = None, **changes: Any
 ) -> JobContext:
-    """A job in a folder; `changes` are parts of its recipe, merged one level deep."""
+    """A job in a folder; `changes` are parts of its recipe, merged one level deep, where None removes a field."""
     tokenizer = a_tokenizer(chat_template=template)
     tokenizer.save_pretrained(folder / "tokenizer")
     path = folder / "data.jsonl"
@@ -48,7 +50,8 @@ def a_context(
         "data": {"train": [{"source": f"file://{path}"}]},
     }
     for name, change in changes.items():
-        recipe[name] = {**recipe.get(name, {}), **change}
+        merged = {**recipe.get(name, {}), **change}
+        recipe[name] = {key: value for key, value in merged.items() if value is not None}
     spec = resolve(
         {"recipe": recipe, "storage": {"uri": f"file://{folder}/store"}, "workers": {"replicas": replicas}}, {}
     ).spec
@@ -228,3 +231,25 @@ def test_other_files_under_the_same_plan_are_damage(tmp_path: Path) -> None:
     listing.write_text(listing.read_text().replace(plan.sha256["tokenizer/tokenizer.json"], "0" * 64))
     with pytest.raises(DamagedError, match=r"tokenizer/tokenizer\.json has sha256 0000"):
         planned(context)
+
+
+def test_a_plan_that_nobody_trains_by_leaves_the_weights_where_they_are(tmp_path: Path) -> None:
+    a_saved_model(tmp_path / "model", vocab_size=260, max_position_embeddings=32)
+    a_tokenizer(chat_template=None).save_pretrained(tmp_path / "model")
+    source = {"source": f"file://{tmp_path}/model"}
+    trained = planned(a_context(tmp_path, model={"config": None, "tokenizer": None, **source}))
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "store")
+
+    context = a_context(tmp_path, model={"config": None, "tokenizer": None, **source})
+    plan, assets = have_plan(context, lambda _phase: None, with_weights=False)
+
+    assert list((tmp_path / "cache").rglob("config.json"))
+    assert not list((tmp_path / "cache").rglob("model.safetensors"))
+    assert not any("safetensors" in name for name in assets.sha256)
+    assert (plan.training, plan.batches, plan.hyperparameters, plan.total_steps) == (
+        trained.training,
+        trained.batches,
+        trained.hyperparameters,
+        trained.total_steps,
+    )

@@ -66,10 +66,13 @@ class Resolution:
     data: tuple[ResolvedSource, ...]
 
 
-def have_plan(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan, Assets]:
+def have_plan(context: JobContext, begin: Callable[[Phase], None], *, with_weights: bool = True) -> tuple[Plan, Assets]:
     """Read the job's plan, or make it with all ranks of the world; and have the model's files on this worker.
 
-    `begin` is told of each phase.
+    Args:
+        context: Whose plan.
+        begin: Is told of each phase.
+        with_weights: False to make a plan that nobody trains by: the weights stay where they are.
 
     Raises:
         RefusedError: the job cannot be done as it is written; the sentence says what to change.
@@ -81,7 +84,7 @@ def have_plan(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan
         plan = Plan.from_json(stored)
         assets = load(plan.files, context.recipe, context.cache)
     else:
-        plan, assets = _make(context, begin)
+        plan, assets = _make(context, begin, with_weights=with_weights)
     different = sorted(name for name in plan.sha256 if assets.sha256.get(name) != plan.sha256[name])
     if different:
         raise DamagedError(
@@ -91,11 +94,12 @@ def have_plan(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan
     return plan, assets
 
 
-def _make(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan, Assets]:
+def _make(context: JobContext, begin: Callable[[Phase], None], *, with_weights: bool) -> tuple[Plan, Assets]:
     recipe = context.recipe
     told = _tell(context, "resolution", lambda: encode(_resolve(recipe)))
     resolution: Resolution = decode(told, Resolution)
-    assets = load(resolution.files, recipe, context.cache)
+    files = resolution.files if with_weights else resolution.files.without_weights()
+    assets = load(files, recipe, context.cache)
     length = row_length(recipe, most_positions(assets.config))
     preparations = [_preparation(source, recipe, assets, length) for source in resolution.data]
     begin(Phase.PREPARE)
@@ -110,7 +114,7 @@ def _make(context: JobContext, begin: Callable[[Phase], None]) -> tuple[Plan, As
             _planned(source, maker, preparation)
             for source, maker, preparation in zip(resolution.data, makers, preparations, strict=True)
         ]
-        plan = _plan(context, resolution.files, assets, tuple(sources), length)
+        plan = _plan(context, files, assets, tuple(sources), length)
         context.run.put_if_absent(PLAN, plan.to_json())
         return context.run.get(PLAN)
 
@@ -231,11 +235,11 @@ def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[Pl
         row_length=length,
         hyperparameters=hyperparameters(recipe),
         batches=cut,
+        recompute=again,
         training=training,
         validation=_counted(validation, [list(validation.epoch(0))]) if validation is not None else None,
         total_steps=-(-training.rows // cut.size),
     )
-        recompute=again,
 
 
 def count_training(packer: Packer, recipe: Recipe, cut: Batches) -> RowCounts:

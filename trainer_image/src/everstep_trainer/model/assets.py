@@ -23,6 +23,11 @@ class Sources:
     """None for random weights."""
     tokenizer: ModelFolder
 
+    def without_weights(self) -> "Sources":
+        """The same without the weights: all that a plan reads."""
+        model = self.model.without_weights() if self.model is not None else None
+        return Sources(model=model, tokenizer=self.tokenizer.without_weights())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assets:

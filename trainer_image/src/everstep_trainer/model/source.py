@@ -7,7 +7,7 @@ compute with the same bytes or not at all.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from everstep_api.wire.decode import decode, encode
@@ -44,6 +44,12 @@ class ModelFolder:
     def digest(self) -> str:
         """A name for exactly these files."""
         return hashlib.sha256(encode(self)).hexdigest()[:32]
+
+    def without_weights(self) -> "ModelFolder":
+        """The same without the weights: all that a plan reads."""
+        return replace(
+            self, files=tuple(file for file in self.files if PurePosixPath(file.name).suffix not in _WEIGHTS)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
