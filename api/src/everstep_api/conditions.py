@@ -25,6 +25,7 @@ class Reason(StrEnum):
 
     SPEC_RESOLVED = "SpecResolved"
     SPEC_INVALID = "SpecInvalid"
+    TEMPLATE_MISSING = "TemplateMissing"
     POD_REFUSED = "PodRefused"
 
     ALL_SCHEDULED = "AllScheduled"
@@ -65,6 +66,11 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
     Reason.SPEC_RESOLVED: (ConditionType.ACCEPTED, "True", "job, profile and defaults make a spec that fits together"),
     Reason.SPEC_INVALID: (ConditionType.ACCEPTED, "False", "they do not; nothing is made until the spec changes"),
+    Reason.TEMPLATE_MISSING: (
+        ConditionType.ACCEPTED,
+        "False",
+        "the ConfigMap with the chat template is not there, or has not the key; it is looked for again",
+    ),
     Reason.POD_REFUSED: (ConditionType.ACCEPTED, "False", "the API server refuses the pod; it is asked again"),
     Reason.ALL_SCHEDULED: (ConditionType.SCHEDULED, "True", "each wanted worker has a node"),
     Reason.WAITING_FOR_WORKERS: (

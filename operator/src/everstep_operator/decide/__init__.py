@@ -31,6 +31,7 @@ __all__ = ["decide"]
 _WORRYING = frozenset(
     {
         Reason.SPEC_INVALID,
+        Reason.TEMPLATE_MISSING,
         Reason.POD_REFUSED,
         Reason.RECOVERING,
         Reason.IMAGE_PULL_FAILED,
@@ -48,6 +49,10 @@ _GLANCE_S = 1.0
 """How soon is looked again while something is awaited that tells nobody when it happens, such as silence."""
 
 
+_LACKING_S = 10.0
+"""How soon is looked again for an object that the job names, of which nobody tells when it comes."""
+
+
 def decide(seen: Observation) -> Decision:
     """Say what shall be done about the job now, so that nothing else has to be known to do it."""
     accepted = accept(seen)
@@ -55,7 +60,11 @@ def decide(seen: Observation) -> Decision:
         return after_the_end(seen, accepted.spec)
     if accepted.spec is None:
         # Whatever runs was accepted once, so it goes on.
-        return Decision(status=status.refused(seen, accepted.said), events=_events(seen, [accepted.said]))
+        return Decision(
+            status=status.refused(seen, accepted.said),
+            events=_events(seen, [accepted.said]),
+            look_again_s=_LACKING_S if accepted.is_lacking else None,
+        )
     spec, standings = accepted.spec, standings_of(seen)
     loss, recoveries = loss_of(seen, spec, standings), seen.job.status.recoveries
     if loss is not None:
