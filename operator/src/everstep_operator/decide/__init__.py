@@ -6,13 +6,12 @@ each member of the world stands to it, `failures` who is lost and what that cost
 alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from everstep_api import sentences
-from everstep_api.conditions import MEANINGS, ConditionType, Occurrence, Reason, Statement
+from everstep_api.conditions import ConditionType, Occurrence, Statement, severity_of
 from everstep_api.history import Recoveries
 from everstep_api.job import TrainingJobSpec
 from everstep_operator.decide import status
@@ -27,23 +26,6 @@ from everstep_operator.decide.pods import doomed_pods, plan_pods
 from everstep_operator.decide.world import WorldPlan, plan_world
 
 __all__ = ["decide"]
-
-_WORRYING = frozenset(
-    {
-        Reason.SPEC_INVALID,
-        Reason.TEMPLATE_MISSING,
-        Reason.POD_REFUSED,
-        Reason.RECOVERING,
-        Reason.IMAGE_PULL_FAILED,
-        Reason.REFERENCE_MISSING,
-        Reason.WORKER_CANNOT_START,
-    }
-)
-_SEVERITY: Mapping[Reason, Literal["Normal", "Warning"]] = {
-    reason: "Warning"
-    for reason, (kind, _, _) in MEANINGS.items()
-    if kind is ConditionType.FAILED or reason in _WORRYING
-}
 
 _GLANCE_S = 1.0
 """How soon is looked again while something is awaited that tells nobody when it happens, such as silence."""
@@ -137,7 +119,7 @@ def _events(seen: Observation, said: Iterable[Statement]) -> tuple[Event, ...]:
     """An event for each statement that is another one than the job's status has."""
     old = {condition.type: condition.reason for condition in seen.job.status.conditions}
     return tuple(
-        Event(type=_SEVERITY.get(statement.reason, "Normal"), reason=statement.reason, message=statement.message)
+        Event(type=severity_of(statement.reason), reason=statement.reason, message=statement.message)
         for statement in said
         if old.get(statement.type) != statement.reason
     )
@@ -149,7 +131,7 @@ def _pinned_again(seen: Observation, accepted: Acceptance) -> tuple[Event, ...]:
         return ()
     is_same = accepted.profile == seen.job.status.profile
     message = sentences.pinned_again(accepted.profile.name if accepted.profile else None, is_same=is_same)
-    return (Event(type="Warning", reason=Occurrence.PINNED_AGAIN, message=message),)
+    return (Event(type=severity_of(Occurrence.PINNED_AGAIN), reason=Occurrence.PINNED_AGAIN, message=message),)
 
 
 def _look_again(
