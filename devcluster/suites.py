@@ -87,7 +87,7 @@ PROMETHEUS = Suite(
     targets=("github.com/prometheus/prometheus/cmd/prometheus",),
     programs=("prometheus",),
     tags="remove_all_sd",  # who is scraped stands in a file: the clients of two dozen clouds are left out
-    announcement="Building Prometheus; with nothing in Go's cache that takes 3 minutes on 2 cores.",
+    announcement="Building Prometheus; with nothing in Go's cache that takes 2 minutes on 2 cores.",
 )
 
 BY_NAME = {"cluster": CLUSTER, "prometheus": PROMETHEUS}

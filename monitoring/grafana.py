@@ -67,7 +67,7 @@ def _panel(panel: Panel) -> _Visual:
 def _visual(panel: Panel) -> _Visual:
     match panel.kind:
         case "lines":
-            return timeseries.Panel().line_width(2).show_points(options.VisibilityMode.NEVER)
+            return timeseries.Panel().line_width(2).show_points(options.VisibilityMode.AUTO)
         case "stacked":
             stacked = common.StackingConfig().mode(options.StackingMode.NORMAL)
             return timeseries.Panel().fill_opacity(60).line_width(0).min(0).stacking(stacked)

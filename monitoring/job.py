@@ -18,9 +18,14 @@ def _rate(name: str) -> str:
     return f"rate({_of(name)}[$__rate_interval])"
 
 
+def _part(of: str, whole: str) -> str:
+    """A quotient that has no value, rather than one that is no number, where there is nothing to divide by."""
+    return f"{of} / ({whole} > 0)"
+
+
 def _mean(name: str) -> str:
     """The mean of a histogram over workers and ranks."""
-    return f"sum({_rate(f'{name}_sum')}) / sum({_rate(f'{name}_count')})"
+    return _part(f"sum({_rate(f'{name}_sum')})", f"sum({_rate(f'{name}_count')})")
 
 
 _USEFUL, _LOST = f"sum({_rate('useful_seconds_total')})", f"sum({_rate('lost_seconds_total')})"
@@ -87,7 +92,7 @@ NOW = Row(
         Panel(
             title="Goodput",
             says="Share of the workers' time that went into steps that count.",
-            queries=(Query(expr=f"{_USEFUL} / ({_USEFUL} + {_LOST})"),),
+            queries=(Query(expr=_part(_USEFUL, f"({_USEFUL} + {_LOST})")),),
             kind="share",
             unit="percentunit",
             width=3,
@@ -141,7 +146,7 @@ SPEED = Row(
                     legend="95 % are shorter",
                 ),
                 Query(
-                    expr=f"sum({_rate('data_wait_seconds_total')}) / sum({_rate('step_seconds_count')})",
+                    expr=_part(f"sum({_rate('data_wait_seconds_total')})", f"sum({_rate('step_seconds_count')})"),
                     legend="waiting for data",
                 ),
             ),

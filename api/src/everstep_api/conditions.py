@@ -25,6 +25,7 @@ class Reason(StrEnum):
 
     SPEC_RESOLVED = "SpecResolved"
     SPEC_INVALID = "SpecInvalid"
+    TEMPLATE_MISSING = "TemplateMissing"
     POD_REFUSED = "PodRefused"
 
     ALL_SCHEDULED = "AllScheduled"
@@ -64,7 +65,16 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
     Reason.SPEC_RESOLVED: (ConditionType.ACCEPTED, "True", "job, profile and defaults make a spec that fits together"),
-    Reason.SPEC_INVALID: (ConditionType.ACCEPTED, "False", "they do not; nothing is made until the spec changes"),
+    Reason.SPEC_INVALID: (
+        ConditionType.ACCEPTED,
+        "False",
+        "they do not fit together; nothing is made until the spec changes",
+    ),
+    Reason.TEMPLATE_MISSING: (
+        ConditionType.ACCEPTED,
+        "False",
+        "the ConfigMap with the chat template is not there, or has not the key; it is looked for again",
+    ),
     Reason.POD_REFUSED: (ConditionType.ACCEPTED, "False", "the API server refuses the pod; it is asked again"),
     Reason.ALL_SCHEDULED: (ConditionType.SCHEDULED, "True", "each wanted worker has a node"),
     Reason.WAITING_FOR_WORKERS: (
@@ -97,8 +107,12 @@ MEANINGS: dict[Reason, tuple[ConditionType, ConditionStatus, str]] = {
         "True",
         "the trainer cannot follow the recipe with this model and data",
     ),
-    Reason.DEADLINE_EXCEEDED: (ConditionType.FAILED, "True", "activeDeadlineSeconds went by"),
-    Reason.STARTUP_DEADLINE_EXCEEDED: (ConditionType.FAILED, "True", "startupDeadlineSeconds went by without a step"),
+    Reason.DEADLINE_EXCEEDED: (ConditionType.FAILED, "True", "more time than activeDeadlineSeconds went by"),
+    Reason.STARTUP_DEADLINE_EXCEEDED: (
+        ConditionType.FAILED,
+        "True",
+        "more time than startupDeadlineSeconds went by without a step",
+    ),
 }
 """For each reason its condition, that condition's status, and what it means."""
 
@@ -106,6 +120,27 @@ OCCURRENCES: dict[Occurrence, str] = {
     Occurrence.PINNED_AGAIN: "the job's ConfigMap was lost; the job is held to profile and defaults as they are now",
 }
 """For each event that belongs to no condition, what it means."""
+
+
+WARNINGS = frozenset(
+    {
+        Reason.SPEC_INVALID,
+        Reason.TEMPLATE_MISSING,
+        Reason.POD_REFUSED,
+        Reason.RECOVERING,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.REFERENCE_MISSING,
+        Reason.WORKER_CANNOT_START,
+        Occurrence.PINNED_AGAIN,
+        *(reason for reason, (kind, _, _) in MEANINGS.items() if kind is ConditionType.FAILED),
+    }
+)
+"""What somebody should read; the events of the others are `Normal`."""
+
+
+def severity_of(reason: Reason | Occurrence) -> Literal["Normal", "Warning"]:
+    """The type of the event."""
+    return "Warning" if reason in WARNINGS else "Normal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

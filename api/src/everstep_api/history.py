@@ -25,6 +25,8 @@ class LaunchMilliseconds(StatusPart):
     """Until the ranks of the first world had found one another, in milliseconds."""
     loading: Number | None = None
     """Until data, model and state were there, in milliseconds."""
+    evaluating: Number | None = None
+    """Until the held-out data was evaluated for the first time, if it is, in milliseconds."""
     first_step: Number | None = None
     """Until the end of the first step, in milliseconds."""
 

@@ -9,6 +9,7 @@ from everstep_api.resource import Manifest, Resource, absent, derived, job_only,
 from everstep_api.rules import Rule, exactly_one_of
 from everstep_api.values import Count, Key, ObjectName
 
+LONGEST_TEMPLATE = 65_536
 ModuleName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -34,9 +35,9 @@ class ChatTemplate(Resource):
     one_of = ("inline", "configMapKeyRef")
     guards = (exactly_one_of(*one_of),)
 
-    inline: Annotated[str | None, Field(min_length=1, max_length=65_536), absent("the template is in a ConfigMap")] = (
-        None
-    )
+    inline: Annotated[
+        str | None, Field(min_length=1, max_length=LONGEST_TEMPLATE), absent("the template is in a ConfigMap")
+    ] = None
     """The template itself. With `lossOn: assistant` it needs `{% generation %}` around the
     assistant's turns."""
     config_map_key_ref: Annotated[ConfigMapKey | None, absent("the template is inline")] = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from everstep_api.conditions import Reason, Statement
+from everstep_api.model import LONGEST_TEMPLATE
 from everstep_api.origin import Mistake
 
 SAME_FAILURES = 3
@@ -25,6 +26,16 @@ def spec_invalid(mistakes: Sequence[Mistake]) -> Statement:
         for mistake in mistakes
     )
     return Statement(reason=Reason.SPEC_INVALID, message="\n".join(lines))
+
+
+def template_missing(name: str, key: str, *, characters: int | None = None) -> Statement:
+    """The chat template cannot be taken from the ConfigMap; `characters` is the text's length where there is one."""
+    lack = "is not there" if characters is None else f"has {characters:,} characters"
+    message = (
+        f"The key {key} of the ConfigMap {name}, which spec.recipe.model.chatTemplate names, {lack}; give the job's"
+        f" namespace a ConfigMap {name} with 1 to {LONGEST_TEMPLATE:,} characters under {key}."
+    )
+    return Statement(reason=Reason.TEMPLATE_MISSING, message=message)
 
 
 def pod_refused(sentence: str) -> Statement:

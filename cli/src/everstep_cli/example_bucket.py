@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from everstep_api.resource import Manifest
+from everstep_cli.folders import cache_folder
 from everstep_cli.job_options import JobError, addresses_in
 
 BUCKET = "everstep"
@@ -38,8 +39,7 @@ def is_needed(job: Manifest, buckets: Mapping[str, Path], environment: Mapping[s
 
 def folder(environment: Mapping[str, str]) -> Path:
     """Where the bucket lies: in the user's cache, since all but the runs in it can be made again."""
-    cache = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).absolute() / "everstep" / "examples"
+    return cache_folder(environment) / "examples"
 
 
 def fill(target: Path, *, checkout: Path = CHECKOUT) -> None:

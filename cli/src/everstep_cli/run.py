@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,12 +27,6 @@ _LAST_LINES = 20
 _ENDINGS = {ConditionType.COMPLETE, ConditionType.FAILED}
 INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended."""
-
-
-def default_home() -> Path:
-    """Where jobs of this user live unless another folder is named."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "everstep"
 
 
 def run_job(job: Manifest, home: Path, console: Console) -> int:

@@ -32,7 +32,7 @@ def _disruption_budget(job: Job) -> Manifest:
 
 
 def _network_policy(job: Job, settings: Settings) -> Manifest:
-    """Workers talk to one another unencrypted, so others reach them for figures alone, and only those who gather them."""
+    """Workers talk to one another unencrypted, so others reach them for figures alone, and only who gathers those."""
     operator = {"podSelector": {"matchLabels": {_NAME: "everstep", _COMPONENT: "operator"}}}
     prometheus = {"podSelector": {"matchLabels": {_NAME: "prometheus"}}, "namespaceSelector": {}}
     home = {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}} if settings.namespace else {}

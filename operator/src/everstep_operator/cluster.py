@@ -7,7 +7,7 @@ from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
-from everstep_operator.decide.pin import Pin
+from everstep_operator.decide.pin import KeyOfConfigMap, Pin
 
 
 class ClusterError(Exception):
@@ -41,6 +41,10 @@ class Cluster(Protocol):
 
     async def profiles(self) -> Mapping[str, Manifest]:
         """Return the cluster's profiles, parts of a spec by name."""
+        ...
+
+    async def read_key(self, job: Job, key: KeyOfConfigMap) -> str | None:
+        """Return the text under this key of a ConfigMap in the job's namespace; None when it is not there."""
         ...
 
     async def read_pin(self, job: Job) -> Pin | None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from everstep_operator.cluster import Cluster
 from everstep_operator.decide.facts import Agent, JobKey, Observation, Refusal
+from everstep_operator.decide.pin import template_key
 from everstep_operator.settings import Settings
 
 
@@ -58,6 +59,7 @@ class Observer:
         self._keys[job.uid] = key
         profiles = await self._cluster.profiles()
         pin = await self._cluster.read_pin(job)
+        template = template_key(job.spec, profiles) if pin is None else None
         pods = self._cluster.pods(job.uid)
         known = {pod.uid for pod in pods}
         agents = {uid: agent for uid, agent in self._agents.of(job.uid).items() if uid in known}
@@ -68,6 +70,7 @@ class Observer:
             job=job,
             profiles=profiles,
             image=self._settings.image,
+            chat_template=await self._cluster.read_key(job, template) if template is not None else None,
             pin=pin,
             pods=pods,
             agents=agents,

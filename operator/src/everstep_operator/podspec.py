@@ -10,6 +10,7 @@ from everstep_api.job import API_VERSION, KIND, TrainingJobSpec
 from everstep_api.layers import layered
 from everstep_api.resource import Manifest
 from everstep_api.workers import Cache
+from everstep_operator.claims import FOLDER, claim_volumes
 from everstep_operator.decide.decision import NewPod
 from everstep_operator.decide.facts import Job
 from everstep_operator.settings import Settings
@@ -79,7 +80,7 @@ def _pod_spec(job: Job, spec: TrainingJobSpec, pod: NewPod, settings: Settings) 
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(job, spec, pod, settings)],
-        "volumes": _volumes(job, spec.workers.cache),
+        "volumes": [*_volumes(job, spec.workers.cache), *claim_volumes(spec)[0]],
     }
 
 
@@ -108,6 +109,7 @@ def _container(job: Job, spec: TrainingJobSpec, pod: NewPod, settings: Settings)
             {"name": "everstep-memory", "mountPath": "/dev/shm"},  # noqa: S108 - where NCCL, Gloo and we share memory
             {"name": "everstep-cache", "mountPath": _CACHE},
             {"name": "everstep-scratch", "mountPath": "/tmp"},  # noqa: S108 - the root is read-only
+            *claim_volumes(spec)[1],
         ],
     }
 
@@ -127,6 +129,7 @@ def _told(job: Job, pod: NewPod, settings: Settings) -> list[dict[str, Any]]:
         "SOCKET": f"{_AGENT}/ranks.sock",
         "SHM": "/dev/shm/everstep",  # noqa: S108 - the pod's own memory
         "CACHE": _CACHE,
+        "CLAIMS": FOLDER,
     }
     fields = {"POD_UID": "metadata.uid", "POD_IP": "status.podIP", "NODE": "spec.nodeName"}
     return [

@@ -13,8 +13,8 @@ from everstep_operator.metrics import CONTENT_TYPE, Metrics
 
 
 @asynccontextmanager
-async def probes(port: int, metrics: Metrics) -> AsyncIterator[None]:
-    """Answer within the context."""
+async def probes(port: int, metrics: Metrics) -> AsyncIterator[int]:
+    """Answer within the context; give the port, which is another one if 0 was asked for."""
 
     async def fine(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -28,6 +28,6 @@ async def probes(port: int, metrics: Metrics) -> AsyncIterator[None]:
     await runner.setup()
     try:
         await web.TCPSite(runner, port=port).start()
-        yield
+        yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -89,6 +89,8 @@ def test_an_agent_with_a_token_of_the_api_server_brings_a_job_to_its_end(
     status = workplace.jobs.get(job)["status"]
     assert (status["phase"], status["output"]["uri"]) == ("Complete", MODEL)
     assert status["display"]["step"] == "40/40"
+    columns = workplace.plane.kubectl.run("get", "tj", job, "-n", workplace.namespace, "--no-headers").split()
+    assert columns[:3] == [job, "Complete", "40/40"]
     reasons = {event["reason"] for event in workplace.events(job)}
     assert {"SpecResolved", "Training", "ModelWritten"} <= reasons
     workplace.end_pod(pod)

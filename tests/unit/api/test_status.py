@@ -26,6 +26,13 @@ SAID: dict[str, tuple[Statement, str]] = {
         sentences.spec_invalid([Mistake(sentence="a is 1; use 2"), Mistake(sentence="b is 3; use 4", is_lasting=True)]),
         "a is 1; use 2.\nb is 3; use 4, then delete the job and apply it anew.",
     ),
+    "no chat template": (
+        sentences.template_missing("chat", "chat.jinja"),
+        (
+            "The key chat.jinja of the ConfigMap chat, which spec.recipe.model.chatTemplate names, is not there; give"
+            " the job's namespace a ConfigMap chat with 1 to 65,536 characters under chat.jinja."
+        ),
+    ),
     "refused pods": (sentences.pod_refused("no quota."), "The API server refuses the pods of this job: no quota."),
     "all scheduled": (sentences.all_scheduled(4), "4 of 4 workers scheduled."),
     "waiting for all": (

@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from everstep_api.job import DEFAULT_CONTROLLER
 from everstep_operator.kube.endpoint import PORT_NAME
 from everstep_operator.kube.settings import KubeSettings, read
 from tests.builders import Manifest
@@ -27,6 +28,10 @@ def test_the_operator_takes_the_flags_and_knows_its_pod() -> None:
     assert (settings.instance, settings.namespace, settings.address) == ("operator-1", NAMESPACE, "10.0.0.7")
     assert settings.controller == "team.example/operator"
     assert settings.namespaces == ()
+
+
+def test_jobs_that_name_no_controller_are_those_of_a_plain_release() -> None:
+    assert settings_of(rendered()).controller == DEFAULT_CONTROLLER
 
 
 def test_the_operator_is_told_each_namespace_to_watch() -> None:
@@ -74,6 +79,11 @@ def test_another_tag_is_taken() -> None:
     chart = rendered({"image": {"tag": "1.2.3"}, "trainer": {"image": {"repository": "mine/trainer", "tag": "4"}}})
     assert chart.container["image"] == "ghcr.io/everstep/operator:1.2.3"
     assert settings_of(chart).operator.image == "mine/trainer:4"
+
+
+def test_images_are_pulled_when_the_values_say_so() -> None:
+    assert rendered().container["imagePullPolicy"] == "IfNotPresent"
+    assert rendered({"image": {"pullPolicy": "Always"}}).container["imagePullPolicy"] == "Always"
 
 
 def test_a_digest_stands_above_the_tag() -> None:

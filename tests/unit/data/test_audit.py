@@ -34,6 +34,7 @@ def a_plan() -> Plan:
         row_length=8,
         hyperparameters=Hyperparameters(learning_rate=0.1, betas=(0.9, 0.99), weight_decay=0.0),
         batches=Batches(size=BATCH, micro_size=2),
+        recompute="none",
         training=RowCounts(windows=((ROWS,),), rows=ROWS, tokens=300, targets=200),
         total_steps=10,
     )

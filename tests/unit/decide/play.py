@@ -34,6 +34,7 @@ class Play:
         self.refusal: Refusal | None = None
         self.profiles: dict[str, dict[str, Any]] = {}
         self.image = "everstep/trainer:1"
+        self.chat_template: str | None = None
         self.pin: Pin | None = None
         self.reports = Reports(per_s=1000, now=lambda: self.now)
         self.leading_since = BEGIN
@@ -133,6 +134,7 @@ class Play:
             job=job,
             profiles=self.profiles,
             image=self.image,
+            chat_template=self.chat_template,
             pin=self.pin,
             pods=tuple(self.pods.values()),
             agents={uid: agent for uid, agent in self.agents.items() if uid in self.pods},

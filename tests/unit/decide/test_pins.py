@@ -1,13 +1,19 @@
 """What a job is held to from its first start on."""
 
-from everstep_api.conditions import Occurrence
+import pytest
+
+from everstep_api.conditions import ConditionType, Occurrence, Reason
 from everstep_api.layers import built_in_defaults
 from everstep_operator.decide import decide
+from everstep_operator.decide.pin import template_key
 from tests.builders import a_job
 from tests.unit.decide.play import Play
 
 H100 = {"recovery": {"maxRestarts": 3}, "workers": {"image": "team/trainer:7"}}
 PROFILED = a_job().setting("spec.profile", "h100")
+TEMPLATED = a_job().setting(
+    "spec.recipe.model.chatTemplate", {"configMapKeyRef": {"name": "chat", "key": "chat.jinja"}}
+)
 DIGEST = f"sha256:{'0a' * 32}"
 
 
@@ -85,3 +91,37 @@ def test_a_job_whose_pin_is_lost_is_pinned_again_and_people_are_told() -> None:
     assert told[0].message.endswith("to the profile h100, another one than before.")
     assert play.pin is not None
     assert not play.look().events
+
+
+@pytest.mark.parametrize(
+    ("text", "lack"),
+    [(None, "is not there"), ("", "has 0 characters"), ("x" * 65_537, "has 65,537 characters")],
+    ids=["missing", "empty", "too long"],
+)
+def test_a_job_without_its_chat_template_waits_and_says_which_key_is_missing(text: str | None, lack: str) -> None:
+    play = Play(TEMPLATED)
+    play.chat_template = text
+    decision = play.look()
+    assert (decision.create, decision.look_again_s) == ((), 10)
+    status, reason, said = play.said(ConditionType.ACCEPTED)
+    assert (status, reason) == ("False", Reason.TEMPLATE_MISSING)
+    assert f"The key chat.jinja of the ConfigMap chat, which spec.recipe.model.chatTemplate names, {lack};" in said
+
+
+def test_a_job_keeps_the_chat_template_of_its_first_start() -> None:
+    play = Play(TEMPLATED)
+    play.chat_template = "{{ messages }}"
+    play.training()
+    play.chat_template = None
+    spec = play.look().spec
+    assert spec is not None
+    assert spec.recipe.model.manifest()["chatTemplate"] == {"inline": "{{ messages }}"}
+
+
+def test_a_template_key_of_the_profile_is_found_and_a_malformed_one_is_none() -> None:
+    reference = {"name": "chat", "key": "chat.jinja"}
+    profiles = {"default": {"recipe": {"model": {"chatTemplate": {"configMapKeyRef": reference}}}}}
+    assert template_key(a_job().spec, profiles) == ("chat", "chat.jinja")
+    own = a_job().setting("spec.recipe.model.chatTemplate", {"inline": "{{ messages }}"})
+    assert template_key(own.spec, profiles) is None
+    assert template_key(a_job().setting("spec.recipe", ["not", "a", "map"]).spec, {}) is None

@@ -85,6 +85,28 @@ def test_secrets_are_only_named() -> None:
     assert pod["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "keys"}}]
 
 
+def test_claims_are_mounted_by_name_and_read_only_unless_we_write_there() -> None:
+    job = (
+        a_job()
+        .setting("spec.recipe.model.source", "pvc://models/small")
+        .setting("spec.recipe.data.train", [{"source": "pvc://runs/data/*.jsonl"}])
+        .setting("spec.storage.uri", "pvc://runs/everstep")
+    )
+    spec = a_pod(job)["spec"]
+    volumes = {volume["name"]: volume.get("persistentVolumeClaim") for volume in spec["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    assert volumes["everstep-claim-0"] == {"claimName": "models", "readOnly": True}
+    assert volumes["everstep-claim-1"] == {"claimName": "runs", "readOnly": False}
+    assert mounts["/mnt/everstep/models"] == {
+        "name": "everstep-claim-0",
+        "mountPath": "/mnt/everstep/models",
+        "readOnly": True,
+    }
+    assert mounts["/mnt/everstep/runs"]["readOnly"] is False
+    assert "everstep-claim-2" not in volumes
+    assert {"name": "EVERSTEP_CLAIMS", "value": "/mnt/everstep"} in spec["containers"][0]["env"]
+
+
 def test_the_token_is_for_this_job_alone() -> None:
     volumes = {volume["name"]: volume for volume in a_pod(a_job())["spec"]["volumes"]}
     [token, authority] = volumes["everstep-sync"]["projected"]["sources"]

@@ -16,7 +16,7 @@ from everstep_operator.cluster import ConflictError, RefusedError, UnreachableEr
 from everstep_operator.control import Control
 from everstep_operator.decide.decision import Decision, DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod, Refusal
-from everstep_operator.decide.pin import Pin
+from everstep_operator.decide.pin import KeyOfConfigMap, Pin
 from everstep_operator.observe import Observer
 from everstep_operator.queue import WorkQueue
 from everstep_operator.reconcile import Reconciler
@@ -42,6 +42,7 @@ class FakeCluster:
         self.calls: list[str] = []
         self.faults: dict[str, Exception] = {}
         self.pin: Pin | None = None
+        self.text: str | None = None
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
@@ -55,6 +56,11 @@ class FakeCluster:
 
     async def profiles(self) -> Mapping[str, Manifest]:
         return {}
+
+    async def read_key(self, job: Job, key: KeyOfConfigMap) -> str | None:
+        assert job.uid == "job-1"
+        self._note(f"read {key.name}/{key.key}")
+        return self.text
 
     async def read_pin(self, job: Job) -> Pin | None:
         assert job.uid == "job-1"
@@ -104,10 +110,13 @@ class Told:
     def __init__(self, calls: list[str]) -> None:
         self._calls = calls
         self.actions: dict[str, str] = {}
+        self.template: str | None = None
 
     def release(self, job: Job, decision: Decision) -> None:
         assert job.uid == "job-1"
         self._calls.append("release")
+        if decision.spec is not None and decision.spec.recipe.model.chat_template is not None:
+            self.template = decision.spec.recipe.model.chat_template.inline
         self.actions = {pod: action.kind for pod, action in (decision.directives or {}).items()}
 
     def close(self, job_uid: str) -> None:
@@ -199,6 +208,23 @@ def test_a_cluster_that_does_not_answer_leaves_the_rest_undone() -> None:
     assert "write" not in desk.cluster.calls
     calls, _ = desk.look()
     assert calls == ["read", "rehearse 1", PREPARE, "create 1", "write", "release"], "what was made is not made again"
+
+
+def test_a_chat_template_is_read_until_the_job_is_pinned_to_it() -> None:
+    desk = Desk()
+    assert desk.cluster.job is not None
+    reference = {"configMapKeyRef": {"name": "chat", "key": "template.jinja"}}
+    spec = a_job().setting("spec.recipe.model.chatTemplate", reference).spec
+    desk.cluster.job = replace(desk.cluster.job, spec=spec)
+    calls, again_s = desk.look()
+    assert (calls, again_s) == (["read", "read chat/template.jinja", "write", "release"], 10)
+    desk.cluster.text = "{{ messages }}"
+    calls, _ = desk.look()
+    assert calls[:3] == ["read", "read chat/template.jinja", "rehearse 0"]
+    desk.cluster.text = "another one"
+    calls, _ = desk.look()
+    assert "read chat/template.jinja" not in calls
+    assert desk.told.template == "{{ messages }}"
 
 
 def test_a_job_that_is_gone_is_forgotten_and_its_agents_hear_so() -> None:

@@ -25,14 +25,22 @@ def launched() -> Play:
     play.passing(3).all_report(STARTING).look()
     play.passing(4).all_report(READY).look()
     play.passing(5).all_report(TRAINING, world=1, phase=Phase.LOAD).look()
-    play.passing(6).all_report(TRAINING, world=1, phase=Phase.TRAIN).look()
-    play.passing(7).all_report(TRAINING, world=1, phase=Phase.TRAIN, progress=STEPPED).look()
+    play.passing(6).all_report(TRAINING, world=1, phase=Phase.EVALUATE).look()
+    play.passing(7).all_report(TRAINING, world=1, phase=Phase.TRAIN).look()
+    play.passing(8).all_report(TRAINING, world=1, phase=Phase.TRAIN, progress=STEPPED).look()
     return play
 
 
 def test_each_stage_of_a_launch_is_timed_at_the_look_that_finds_it_over() -> None:
     assert launch(launched()) == LaunchMilliseconds(
-        scheduling=1000, starting=2000, reporting=3000, warming=4000, entering=5000, loading=6000, first_step=7000
+        scheduling=1000,
+        starting=2000,
+        reporting=3000,
+        warming=4000,
+        entering=5000,
+        loading=6000,
+        evaluating=7000,
+        first_step=8000,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM
 
+from everstep_api.wire.decode import decode
 from everstep_api.wire.ranks import (
     Done,
     EvaluationMade,
@@ -24,6 +25,7 @@ from everstep_api.wire.ranks import (
 )
 from everstep_api.wire.sync import Resumed
 from everstep_trainer.data.audit import audit
+from everstep_trainer.entry import RESULT, Result
 from everstep_trainer.objects import Store
 from tests.unit.rank.agents import JOB, Agent, Conversation, a_warm_rank, an_enter
 from tests.unit.rank.jobs import a_spec
@@ -81,7 +83,10 @@ def test_an_undisturbed_job_ends_with_a_model_and_an_exact_ledger(agent: Agent, 
     (planned,) = (message for message in world.ranks[0].heard if isinstance(message, Planned))
     assert (planned.total_steps, planned.most_ranks) == (12, 4)
     evaluated = [message.step for message in world.ranks[0].heard if isinstance(message, EvaluationMade)]
-    assert evaluated == [5, 10, 12]
+    assert evaluated == [0, 5, 10, 12], "before, on the way and after"
+    result = decode(run_of(tmp_path).get(RESULT), Result)
+    assert (result.before.step, result.after.step) == (0, 12)
+    assert result.after.metrics["loss"] < result.before.metrics["loss"]
     saved = {message.point.step for rank in world.ranks for message in rank.heard if isinstance(message, Saved)}
     assert saved >= {4, 8, 12}
     assert output is not None
@@ -132,6 +137,10 @@ def test_a_killed_world_goes_on_from_its_last_checkpoint_with_the_same_numbers(a
 
     assert second.opened.resume is not None
     assert second.opened.resume.world == 1
+    evaluated = {message.step for message in fourth.ranks[0].heard if isinstance(message, EvaluationMade)}
+    assert 0 not in evaluated, "the evaluation before the first step is made once"
+    result = decode(run_of(tmp_path / "killed").get(RESULT), Result)
+    assert result.before.step == 0, "and told by the world that ends the job"
     assert second.steps() == {step: expected[step] for step in second.steps()}, (
         "the same world, deterministic: the same bits"
     )

@@ -51,6 +51,16 @@ def test_a_range_is_exact_or_an_error(store: Store) -> None:
         store.get_range("a", 8, 4)
 
 
+def test_a_claim_is_the_folder_at_which_the_operator_mounts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RefusedError, match="pvc:// is no store"):
+        Store.at("pvc://models/small")
+    monkeypatch.setenv("EVERSTEP_CLAIMS", str(tmp_path))
+    Store.at("pvc://models/small").put("config.json", b"{}")
+
+    assert (tmp_path / "models" / "small" / "config.json").read_bytes() == b"{}"
+    assert [entry.name for entry in Store.at("pvc://models").entries()] == ["small/config.json"]
+
+
 def test_a_bare_path_is_a_folder_and_nothing_is_made_by_looking(tmp_path: Path) -> None:
     looked = Store.at(str(tmp_path / "none"))
 

@@ -104,14 +104,14 @@ def recompute(
     if recipe.activation_checkpointing is not None:
         return recipe.activation_checkpointing
     room = _SHARE_FOR_ACTIVATIONS * ranks_memory_bytes
-    return "none" if rows * _row_bytes(recipe, config, "none", row_length) <= room else "selective"
+    return "none" if rows * row_bytes(recipe, config, "none", row_length) <= room else "selective"
 
 
 def rows_that_fit(
     recipe: Recipe, config: PretrainedConfig, what: Recompute, *, row_length: int, ranks_memory_bytes: int
 ) -> int:
     """How many rows one rank computes at a time, but no more than keep a device busy."""
-    fitting = int(_SHARE_FOR_ACTIVATIONS * ranks_memory_bytes / _row_bytes(recipe, config, what, row_length))
+    fitting = int(_SHARE_FOR_ACTIVATIONS * ranks_memory_bytes / row_bytes(recipe, config, what, row_length))
     return max(1, min(fitting, busy_rows(row_length)))
 
 
@@ -120,7 +120,7 @@ def busy_rows(row_length: int) -> int:
     return max(1, ENOUGH_TOKENS // row_length)
 
 
-def _row_bytes(recipe: Recipe, config: PretrainedConfig, what: Recompute, row_length: int) -> float:
+def row_bytes(recipe: Recipe, config: PretrainedConfig, what: Recompute, row_length: int) -> float:
     """An estimate of what a backward pass keeps of each row.
 
     A block that recomputes selectively keeps its matrix products: about six times the hidden size and three times the

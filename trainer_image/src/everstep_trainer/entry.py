@@ -8,7 +8,7 @@ from pathlib import Path
 from everstep_api.job import TrainingJobSpec
 from everstep_api.wire.decode import decode, encode
 from everstep_api.wire.ranks import Enter, JoinStore, StoreOpened
-from everstep_api.wire.sync import Resumed, StatePoint
+from everstep_api.wire.sync import Evaluated, Resumed, StatePoint
 from everstep_trainer.context import JobContext
 from everstep_trainer.objects import Store
 from everstep_trainer.parallel.world import Place, enter, join_store, open_store
@@ -31,6 +31,10 @@ class Result:
     step: int
     output: str
     """Where the model is."""
+    before: Evaluated | None = None
+    """The held-out data by the model as it was before the first step; None where nothing is held out."""
+    after: Evaluated | None = None
+    """The same by the model that was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

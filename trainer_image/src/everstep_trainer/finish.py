@@ -18,7 +18,10 @@ def finish(training: Training) -> str:
     output = export(training)
     training.fence.check()
     if training.context.world.place.is_first:
-        result = Result(world=world, step=training.counters.step, output=output)
+        counters = training.counters
+        result = Result(
+            world=world, step=counters.step, output=output, before=counters.before, after=counters.evaluation
+        )
         if not training.context.run.put_if_absent(RESULT, encode(result)):
             raise FencedError(own=world, seen=world)
     return output

@@ -12,6 +12,7 @@ def train(training: Training) -> None:
     Raises:
         TrainerError: what it means for the job is said by its class; the process is of no use afterwards.
     """
+    training.evaluate_before()
     training.begin(Phase.TRAIN)
     while not training.is_over:
         outcome = training.take_step()

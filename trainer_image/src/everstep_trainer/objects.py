@@ -5,6 +5,7 @@ which is how ranks, worlds and jobs agree without talking to each other. Nothing
 afterwards: obstore starts threads with its first request.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,8 @@ CREATE_PAUSE_S = 0.2
 """A creation whose answer was lost is not repeated by obstore. Looking and trying again takes 3 s at most, beside the
 requests themselves."""
 PART_BYTES = 8 * 1024 * 1024
+_CLAIMS = "EVERSTEP_CLAIMS"
+"""Where the operator mounts the claims that a job names by `pvc://claim/path`, each under its name."""
 PROBE_CLIENTS = 8
 PROBE_ROUNDS = 10
 
@@ -67,7 +70,7 @@ class Store:
 
     @classmethod
     def at(cls, uri: str) -> Self:
-        """The folder at an address: s3://, gs://, az://, file:/// or a path. Nothing is asked of the store yet.
+        """The folder at an address: s3://, gs://, az://, pvc://, file:/// or a path. Nothing is asked of the store yet.
 
         Raises:
             RefusedError: the address is none that can be opened from here.
@@ -254,9 +257,12 @@ def _split(uri: str) -> tuple[str, str, str]:
         return "file", "", uri
     if parts.scheme == "file":
         return "file", "", uri.removeprefix("file://")
+    if parts.scheme == "pvc" and _CLAIMS in os.environ:
+        return "file", "", f"{os.environ[_CLAIMS]}/{uri.removeprefix('pvc://')}"
     if parts.scheme not in {"s3", "gs", "az"}:
         raise RefusedError(
-            f"{uri} cannot be opened: {parts.scheme}:// is no store of this release; use s3, gs, az or file."
+            f"{uri} cannot be opened: {parts.scheme}:// is no store of this release; use s3, gs, az or file,"
+            " and pvc in a pod of a cluster."
         )
     return parts.scheme, parts.netloc, uri.split(parts.netloc, maxsplit=1)[1]
 

@@ -10,6 +10,7 @@ from torch import nn
 from everstep_api.wire.ranks import EvaluationMade, Left, PhaseBegun, Stepped
 from everstep_api.wire.sync import Evaluated, Phase
 from everstep_trainer.context import JobContext
+from everstep_trainer.data.deal import Dealer
 from everstep_trainer.data.ledger import Line
 from everstep_trainer.device import most_device_bytes
 from everstep_trainer.errors import StorageError, TrainerError
@@ -92,24 +93,22 @@ class Training:
         self._tell(outcome, seconds=monotonic() - begin, waited_s=waited_s, rate=rate)
         return outcome
 
+    def evaluate_before(self) -> None:
+        """Evaluate the held-out data before the first step of the job, whose last evaluation is compared with it."""
+        if self.dealers.validation is not None and self.counters.step == 0:
+            self.counters = replace(self.counters, before=self._evaluate(self.dealers.validation))
+
     def evaluate_if_due(self) -> bool:
-        """Evaluate the held-out data when it is time; return whether the model was never better."""
-        recipe = self.context.recipe
-        step = self.counters.step
+        """Evaluate the held-out data when it is time; return whether a trained model was never better."""
         held_out = self.dealers.validation
-        if held_out is None or not (step % recipe.evaluation.every_steps == 0 or self.is_over):
+        wanted = self.context.recipe.evaluation
+        if held_out is None or not (self.counters.step % wanted.every_steps == 0 or self.is_over):
             return False
-        self.begin(Phase.EVALUATE)
-        metric = recipe.evaluation.best.metric
-        wanted = dict.fromkeys((*recipe.evaluation.metrics, metric))
-        metrics = evaluate(self.model, held_out.everything(), sums_of, world=self.context.world, metrics=list(wanted))
-        made = Evaluated(step=step, metrics=metrics)
+        made = self._evaluate(held_out)
+        metric = wanted.best.metric
         best = self.counters.best
-        is_best = best is None or penalty(metric, metrics[metric]) < penalty(metric, best.metrics[metric])
+        is_best = best is None or penalty(metric, made.metrics[metric]) < penalty(metric, best.metrics[metric])
         self.counters = replace(self.counters, evaluation=made, best=made if is_best else best)
-        if self.context.world.place.is_first:
-            self.line.tell(EvaluationMade(step=step, metrics=metrics))
-            log.info("Evaluated: step=%d %s", step, " ".join(f"{name}={value:.4f}" for name, value in metrics.items()))
         self.begin(Phase.TRAIN)
         return is_best
 
@@ -149,6 +148,16 @@ class Training:
         failed = torch.tensor([not self.saver.wait()], dtype=torch.float64)
         if self.context.world.all_reduce(failed).item() > 0:
             raise StorageError(f"The state of step {self.counters.step} did not reach {self.context.run.uri}.")
+
+    def _evaluate(self, held_out: Dealer) -> Evaluated:
+        self.begin(Phase.EVALUATE)
+        step, wanted = self.counters.step, self.context.recipe.evaluation
+        names = list(dict.fromkeys((*wanted.metrics, wanted.best.metric)))
+        metrics = evaluate(self.model, held_out.everything(), sums_of, world=self.context.world, metrics=names)
+        if self.context.world.place.is_first:
+            self.line.tell(EvaluationMade(step=step, metrics=metrics))
+            log.info("Evaluated: step=%d %s", step, " ".join(f"{name}={value:.4f}" for name, value in metrics.items()))
+        return Evaluated(step=step, metrics=metrics)
 
     def _wish(self, step: int) -> Wish:
         stop = self.line.stop

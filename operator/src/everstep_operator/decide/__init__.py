@@ -6,13 +6,12 @@ each member of the world stands to it, `failures` who is lost and what that cost
 alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from everstep_api import sentences
-from everstep_api.conditions import MEANINGS, ConditionType, Occurrence, Reason, Statement
+from everstep_api.conditions import ConditionType, Occurrence, Statement, severity_of
 from everstep_api.history import Recoveries
 from everstep_api.job import TrainingJobSpec
 from everstep_operator.decide import status
@@ -28,24 +27,12 @@ from everstep_operator.decide.world import WorldPlan, plan_world
 
 __all__ = ["decide"]
 
-_WORRYING = frozenset(
-    {
-        Reason.SPEC_INVALID,
-        Reason.POD_REFUSED,
-        Reason.RECOVERING,
-        Reason.IMAGE_PULL_FAILED,
-        Reason.REFERENCE_MISSING,
-        Reason.WORKER_CANNOT_START,
-    }
-)
-_SEVERITY: Mapping[Reason, Literal["Normal", "Warning"]] = {
-    reason: "Warning"
-    for reason, (kind, _, _) in MEANINGS.items()
-    if kind is ConditionType.FAILED or reason in _WORRYING
-}
-
 _GLANCE_S = 1.0
 """How soon is looked again while something is awaited that tells nobody when it happens, such as silence."""
+
+
+_LACKING_S = 10.0
+"""How soon is looked again for an object that the job names, of which nobody tells when it comes."""
 
 
 def decide(seen: Observation) -> Decision:
@@ -55,7 +42,11 @@ def decide(seen: Observation) -> Decision:
         return after_the_end(seen, accepted.spec)
     if accepted.spec is None:
         # Whatever runs was accepted once, so it goes on.
-        return Decision(status=status.refused(seen, accepted.said), events=_events(seen, [accepted.said]))
+        return Decision(
+            status=status.refused(seen, accepted.said),
+            events=_events(seen, [accepted.said]),
+            look_again_s=_LACKING_S if accepted.is_lacking else None,
+        )
     spec, standings = accepted.spec, standings_of(seen)
     loss, recoveries = loss_of(seen, spec, standings), seen.job.status.recoveries
     if loss is not None:
@@ -128,7 +119,7 @@ def _events(seen: Observation, said: Iterable[Statement]) -> tuple[Event, ...]:
     """An event for each statement that is another one than the job's status has."""
     old = {condition.type: condition.reason for condition in seen.job.status.conditions}
     return tuple(
-        Event(type=_SEVERITY.get(statement.reason, "Normal"), reason=statement.reason, message=statement.message)
+        Event(type=severity_of(statement.reason), reason=statement.reason, message=statement.message)
         for statement in said
         if old.get(statement.type) != statement.reason
     )
@@ -140,7 +131,7 @@ def _pinned_again(seen: Observation, accepted: Acceptance) -> tuple[Event, ...]:
         return ()
     is_same = accepted.profile == seen.job.status.profile
     message = sentences.pinned_again(accepted.profile.name if accepted.profile else None, is_same=is_same)
-    return (Event(type="Warning", reason=Occurrence.PINNED_AGAIN, message=message),)
+    return (Event(type=severity_of(Occurrence.PINNED_AGAIN), reason=Occurrence.PINNED_AGAIN, message=message),)
 
 
 def _look_again(

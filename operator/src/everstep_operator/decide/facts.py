@@ -162,6 +162,8 @@ class Observation:
     profiles: Mapping[str, Manifest] = field(default_factory=dict)
     image: str = ""
     """The release's image of the workers."""
+    chat_template: str | None = None
+    """The text of the key that the recipe names as its chat template, before the job is pinned to one."""
     pin: Pin | None = None
     """What the job is held to; None before its first start."""
     pods: tuple[Pod, ...] = ()

@@ -40,6 +40,7 @@ def launch_of(scene: Scene, start_time: datetime | None, world: World | None) ->
         "warming": sum(agent.can_enter for agent in agents) >= size,
         "entering": _has_passed(seen, world, Phase.ENTER),
         "loading": _has_passed(seen, world, Phase.ENTER, Phase.LOAD, Phase.PREPARE),
+        "evaluating": _has_passed(seen, world, Phase.ENTER, Phase.LOAD, Phase.PREPARE, Phase.EVALUATE),
         "first_step": _has_stepped(seen, world),
     }
     return old.model_copy(update=_written(old.model_dump(), is_over, _milliseconds(start_time, seen.now)))

@@ -12,9 +12,9 @@ from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ClusterError, ConflictError, RefusedError, UnreachableError
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
-from everstep_operator.decide.pin import Pin
+from everstep_operator.decide.pin import KeyOfConfigMap, Pin
 from everstep_operator.kube import events
-from everstep_operator.kube.belongings import put_in_place
+from everstep_operator.kube.belongings import path_of, put_in_place
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
 from everstep_operator.kube.job_map import read_job_map, write_job_map
@@ -85,6 +85,15 @@ class KubeCluster:
     async def profiles(self) -> Mapping[str, Manifest]:
         """See `Cluster`."""
         return await self._profiles.read()
+
+    async def read_key(self, job: Job, key: KeyOfConfigMap) -> str | None:
+        """See `Cluster`."""
+        try:
+            found = await self._client.get(f"{path_of('ConfigMap', job)}/{key.name}")
+        except NotFoundError:
+            return None
+        text: str | None = found.get("data", {}).get(key.key)
+        return text
 
     async def read_pin(self, job: Job) -> Pin | None:
         """See `Cluster`. It never changes, so it is read once."""

@@ -15,7 +15,7 @@ from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import RefusedError
 from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
-from everstep_operator.decide.pin import Pin
+from everstep_operator.decide.pin import KeyOfConfigMap, Pin
 from everstep_operator.local.addresses import addresses
 from everstep_operator.local.container import container_of
 from everstep_operator.local.job_file import JobFile
@@ -120,6 +120,10 @@ class LocalCluster:
     async def profiles(self) -> Mapping[str, Manifest]:
         """See `Cluster`. A machine has none."""
         return {}
+
+    async def read_key(self, job: Job, key: KeyOfConfigMap) -> str | None:  # noqa: ARG002 - a machine has no ConfigMaps
+        """See `Cluster`."""
+        return None
 
     async def read_pin(self, job: Job) -> Pin | None:
         """See `Cluster`."""

@@ -17,7 +17,16 @@ def ledger_digest(run: Store) -> str:
     return hashlib.sha256(to_text(read_ledger(run))).hexdigest()
 
 
-def card(plan: Plan, recipe: Recipe, *, name: str, step: int, metrics: Mapping[str, float], ledger: str) -> str:
+def card(
+    plan: Plan,
+    recipe: Recipe,
+    *,
+    name: str,
+    step: int,
+    metrics: Mapping[str, float],
+    before: Mapping[str, float],
+    ledger: str,
+) -> str:
     """The card as Markdown with the front matter that the Hugging Face hub reads."""
     head: Manifest = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["everstep"]}
     if recipe.model.lora is not None:
@@ -29,7 +38,7 @@ def card(plan: Plan, recipe: Recipe, *, name: str, step: int, metrics: Mapping[s
         f" {source.counts.tokens:,} tokens"
         for source in plan.sources
     ]
-    figures = [f"- {metric}: {value:.6g}" for metric, value in metrics.items()] or ["- nothing was held out"]
+    figures = [_figure(metric, value, before.get(metric)) for metric, value in metrics.items()]
     return "\n".join(
         [
             "---",
@@ -44,7 +53,7 @@ def card(plan: Plan, recipe: Recipe, *, name: str, step: int, metrics: Mapping[s
             f"- {plan.training.rows:,} rows of {plan.row_length:,} tokens at most, {plan.training.tokens:,} in all",
             "",
             "## Held-out data",
-            *figures,
+            *(figures or ["- nothing was held out"]),
             "",
             "## Recipe",
             "```yaml",
@@ -54,3 +63,7 @@ def card(plan: Plan, recipe: Recipe, *, name: str, step: int, metrics: Mapping[s
             "",
         ]
     )
+
+
+def _figure(metric: str, value: float, before: float | None) -> str:
+    return f"- {metric}: {value:.6g}" + (f", before training {before:.6g}" if before is not None else "")

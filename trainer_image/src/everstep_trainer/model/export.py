@@ -58,13 +58,14 @@ def export(training: Training) -> str:
     scratch = context.cache / "export" / context.job.uid
     write_model(training.model, training.assets, recipe, wanted, into=into, scratch=scratch, is_first=is_first)
     if is_first:
-        evaluation = training.counters.evaluation
+        before, after = training.counters.before, training.counters.evaluation
         text = card(
             training.plan,
             recipe,
             name=context.job.name,
             step=training.counters.step,
-            metrics=evaluation.metrics if evaluation is not None else {},
+            metrics=after.metrics if after is not None else {},
+            before=before.metrics if before is not None else {},
             ledger=ledger_digest(context.run),
         )
         into.put(CARD, text.encode())

@@ -43,7 +43,9 @@ class Counters:
     evaluation: Evaluated | None = None
     """The newest evaluation; it is of this very state when its step is."""
     best: Evaluated | None = None
-    """The best evaluation of the job so far."""
+    """The best evaluation of a trained state so far."""
+    before: Evaluated | None = None
+    """The evaluation before the first step of the job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
