@@ -60,14 +60,15 @@ def run_on_cluster(cluster: Cluster, console: Console) -> None:
     with stages.stage("Helm chart", "10 s"):
         stack.install(PROFILE)
         stack.make_room()
-    with stack.bucket() as bucket, Display(console) as display:
-        training = Training(stack=stack, display=display)
+    training = Training(stack=stack)
+    with stack.bucket() as bucket:
         with stages.stage("Model and data", "a second; a minute the first time"):
             training.forget()
             forget_runs(bucket, f"{stack.namespace}/{JOB}")
             prepare(bucket, stages.say)
         with stages.stage("Training", "2 minutes"):
-            status = training.run()
+            with Display(console) as display:
+                status = training.run(display)
         with stages.stage("Result", "20 s"):
             for sentence in achieved(status):
                 stages.say(sentence)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from everstep_api.conditions import ConditionType
 from everstep_api.status import TrainingJobStatus
 from everstep_cli.display import Display
-from everstep_cli.view import View, news
+from everstep_cli.view import View
 from examples.demo.cluster import PROJECT, Stack
 from examples.demo.problem import DemoError
 from examples.demo.watching import statuses
@@ -22,7 +22,6 @@ class Training:
     """One run of the example."""
 
     stack: Stack
-    display: Display
     _said: set[str] = field(default_factory=set)
     _killed: str = ""
 
@@ -35,41 +34,39 @@ class Training:
             f"--timeout={_GONE_TIMEOUT_S:.0f}s", timeout_s=_GONE_TIMEOUT_S + 5,
         )  # fmt: skip
 
-    def run(self) -> TrainingJobStatus:
+    def run(self, display: Display) -> TrainingJobStatus:
         """Apply the example; return its last status once it is complete.
 
         Raises:
             DemoError: it failed, or takes too long.
         """
         self.stack.kubectl.run("apply", f"--namespace={self.stack.namespace}", "-f", str(PROJECT / EXAMPLE))
-        self.display.say(f"$ kubectl apply -f {EXAMPLE}")
-        before = TrainingJobStatus()
+        display.say(f"$ kubectl apply -f {EXAMPLE}")
         for status in statuses(
             self.stack.cluster.kubeconfig, namespace=self.stack.namespace, job=JOB, limit_s=_LIMIT_S
         ):
-            self._tell(before, status)
-            before = status
-            self.display.show(View.of(status))
+            self._tell(status, display)
+            display.show(View.of(status))
             if status.endings:
                 return self._concluded(status)
             if not self._killed and _is_time_to_kill(status):
-                self._kill_worker()
+                self._kill_worker(display)
         raise DemoError(
             f"The job {JOB} was deleted, or has not ended within {_LIMIT_S / 60:.0f} minutes.",
             self.stack.shown(f"describe tj {JOB}"),
         )
 
-    def _tell(self, before: TrainingJobStatus, status: TrainingJobStatus) -> None:
-        """Say each sentence once, as it comes up."""
-        for sentence in (*(condition.message for condition in status.conditions), *news(before, status)):
-            if sentence not in self._said:
-                self._said.add(sentence)
-                self.display.say(sentence)
+    def _tell(self, status: TrainingJobStatus, display: Display) -> None:
+        """Say each sentence of the conditions once, as it comes up."""
+        for condition in status.conditions:
+            if condition.message not in self._said:
+                self._said.add(condition.message)
+                display.say(condition.message)
 
-    def _kill_worker(self) -> None:
+    def _kill_worker(self, display: Display) -> None:
         pod = self._pod(worker=1)
         self._killed = pod
-        self.display.say(f"$ kubectl delete pod {pod} --grace-period=0 --force", style="bold yellow")
+        display.say(f"$ kubectl delete pod {pod} --grace-period=0 --force", style="bold yellow")
         self.stack.kubectl.run(
             "delete", "pod", pod, f"--namespace={self.stack.namespace}", "--grace-period=0", "--force"
         )
