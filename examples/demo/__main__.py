@@ -66,9 +66,8 @@ def run_on_cluster(cluster: Cluster, console: Console) -> None:
             training.forget()
             forget_runs(bucket, f"{stack.namespace}/{JOB}")
             prepare(bucket, stages.say)
-        with stages.stage("Training", "2 minutes"):
-            with Display(console) as display:
-                status = training.run(display)
+        with stages.stage("Training", "2 minutes"), Display(console) as display:
+            status = training.run(display)
         with stages.stage("Result", "20 s"):
             for sentence in achieved(status):
                 stages.say(sentence)
