@@ -49,7 +49,7 @@ class Training:
             display.show(View.of(status))
             if status.endings:
                 return self._concluded(status)
-            if not self._killed and _is_time_to_kill(status):
+            if not self._killed and is_time_to_kill(status):
                 self._kill_worker(display)
         raise DemoError(
             f"The job {JOB} was deleted, or has not ended within {_LIMIT_S / 60:.0f} minutes.",
@@ -88,7 +88,7 @@ class Training:
         return status
 
 
-def _is_time_to_kill(status: TrainingJobStatus) -> bool:
+def is_time_to_kill(status: TrainingJobStatus) -> bool:
     """Once something is safe in the bucket, so that it can be seen how it is taken up."""
     durable = status.checkpoints.durable if status.checkpoints else None
     return durable is not None and durable.step > 0 and status.world is not None and status.world.end_time is None

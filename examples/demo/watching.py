@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kubernetes import client, config, watch
+from urllib3.exceptions import HTTPError
 
 from everstep_api.job import GROUP, PLURAL, VERSION
 from everstep_api.status import TrainingJobStatus
 
 _SILENCE_S = 5
 """The API server ends a watch after this time; then the time limit is looked at and another one begins."""
+_PAUSE_S = 1.0
+"""Before an API server that gave no answer is asked again; until the time limit, for it may be restarting."""
 
 
 def statuses(kubeconfig: Path, *, namespace: str, job: str, limit_s: float) -> Iterator[TrainingJobStatus]:
@@ -32,8 +35,11 @@ def statuses(kubeconfig: Path, *, namespace: str, job: str, limit_s: float) -> I
             timeout_seconds=_SILENCE_S,
             _request_timeout=_SILENCE_S + 5,
         )
-        for event in events:
-            if event["type"] == "DELETED":
-                return
-            # As text: strictness takes a date for one only where it reads JSON.
-            yield TrainingJobStatus.model_validate_json(json.dumps(event["object"].get("status", {})))
+        try:
+            for event in events:
+                if event["type"] == "DELETED":
+                    return
+                # As text: strictness takes a date for one only where it reads JSON.
+                yield TrainingJobStatus.model_validate_json(json.dumps(event["object"].get("status", {})))
+        except (client.ApiException, HTTPError):
+            time.sleep(_PAUSE_S)
