@@ -165,8 +165,11 @@ SPEED = Row(
         ),
         Panel(
             title="Launch",
-            says="Seconds of each stage from the apply to the first step.",
-            queries=(Query(expr=_of("job_launch_seconds"), legend="{{stage}}"),),
+            says="Seconds of each stage from the apply to the first step, and of the start of ranks within `warming`.",
+            queries=(
+                Query(expr=_of("job_launch_seconds"), legend="{{stage}}"),
+                Query(expr=f"max by (stage) ({_of('start_seconds')})", legend="ranks: {{stage}}"),
+            ),
             kind="bars",
             unit="s",
             decimals=1,

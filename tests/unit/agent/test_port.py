@@ -49,5 +49,7 @@ def test_the_port_answers_prometheus_and_the_kubelet(tmp_path: Path) -> None:
         assert f"everstep_tokens_total{{{labels}}} 300.0" in pages["metrics"][1]
         assert f'everstep_step{{local_rank="0",{labels}}} 3.0' in pages["metrics"][1]
         assert f'everstep_agent_state{{state="done",{labels}}} 1.0' in pages["metrics"][1]
+        for part in ("imports", "rehearsal"):
+            assert f'everstep_start_seconds{{stage="{part}",{labels}}}' in pages["metrics"][1]
 
     play(scenario, Stage(tmp_path, {"steps": 3}))

@@ -125,7 +125,7 @@ def test_suspending_makes_the_work_durable_then_ends_the_pods_and_resets_the_clo
     play.look()
     assert [getattr(action, "durable", None) for action in play.told.values()] == [True, True]
     assert play.said(ConditionType.SUSPENDED)[:2] == ("False", Reason.SUSPEND_WANTED)
-    play.all_report(READY, world=1)
+    play.all_report(READY, world=1).look()
     assert len(play.look().delete) == 2
     play.vanish(0)
     play.look()
@@ -145,11 +145,10 @@ def test_a_pause_that_takes_longer_than_pods_have_is_a_loss() -> None:
     play = Play(job).training()
     play.change(job.suspended())
     play.look()
-    play.passing(51).heartbeat()
-    decision = play.look()
+    play.passing(51).heartbeat().look()
     assert play.status.recoveries is not None
     assert play.status.recoveries.recent[0].cause == "PauseTimedOut"
-    assert len(decision.delete) == 2
+    assert len(play.look().delete) == 2
 
 
 def test_the_clock_of_a_pause_begins_with_the_pause() -> None:
@@ -164,7 +163,7 @@ def test_the_clock_of_a_pause_begins_with_the_pause() -> None:
     assert set(play.actions().values()) == {"pause"}
     play.passing(40).heartbeat().look()
     assert play.status.recoveries is None
-    play.all_report(READY, world=1)
+    play.all_report(READY, world=1).look()
     assert len(play.look().delete) == 2
 
 

@@ -99,7 +99,8 @@ def test_fewer_workers_are_wanted_and_the_newest_leaves_after_the_next_world_sta
     play.all_report(READY, world=1)
     decision = play.look()
     assert (play.world, play.members) == (2, [0, 1])
-    assert [pod.uid for pod in decision.delete] == [play.uid(2)]
+    assert (decision.delete, decision.look_again_s) == ((), 0), "it stands once it is written"
+    assert [pod.uid for pod in play.look().delete] == [play.uid(2)]
 
 
 def test_when_most_members_fall_silent_nobody_is_lost() -> None:

@@ -208,7 +208,7 @@ def test_a_world_that_not_all_have_entered_is_not_waited_for() -> None:
     play.reports_as(0, TRAINING, world=1, phase=Phase.ENTER)
     play.change(a_job().workers(1)).look()
     assert (play.world, play.members, play.status.recoveries) == (2, [0], None)
-    assert play.actions() == {0: "run"}
+    assert play.actions() == {0: "run", 1: "wait"}
 
 
 def test_a_deleted_pod_whose_node_is_gone_is_not_waited_for_longer_than_pods_have() -> None:

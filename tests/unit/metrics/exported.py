@@ -87,7 +87,7 @@ def of_agent() -> list[Exported]:
     failure = Failure(world=1, cause=FailureCause.RANK_KILLED)
     lost = Worker(pod_uid="me", host="10.0.0.2", devices=0, failure=failure)
     metrics.follow(worker, Said(world=1, slot=0, message=STEPPED), lost)
-    metrics.render({0: 1})
+    metrics.render({0: 1}, {"imports": 2.0})
     return list(_exported(metrics.registry))
 
 

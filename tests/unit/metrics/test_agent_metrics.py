@@ -66,21 +66,22 @@ def test_lost_ranks_and_checkpoints_are_counted() -> None:
     assert shown.value("ranks_lost_total", cause="RankKilled") == 1, "what follows from a loss is not another one"
 
 
-def test_memory_is_that_of_the_ranks_that_live() -> None:
+def test_memory_is_that_of_the_ranks_that_live_and_their_start_is_timed() -> None:
     shown = Shown(run(1, ME))
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait(timeout=30)
-    shown.metrics.render({0: os.getpid(), 1: gone.pid})
+    shown.metrics.render({0: os.getpid(), 1: gone.pid}, {"imports": 2.5})
+    assert shown.value("start_seconds", stage="imports") == 2.5
     assert (shown.value("resident_memory_bytes", local_rank="0") or 0) > 10_000_000
     assert shown.value("resident_memory_bytes", local_rank="1") is None
-    shown.metrics.render({})
+    shown.metrics.render({}, {})
     assert shown.value("resident_memory_bytes", local_rank="0") is None
 
 
 def test_lost_seconds_move_while_nothing_happens() -> None:
     shown = Shown()
-    shown.metrics.render({})
+    shown.metrics.render({}, {})
     first = shown.value("lost_seconds_total", cause="startup") or 0.0
-    shown.metrics.render({})
+    shown.metrics.render({}, {})
     assert (shown.value("lost_seconds_total", cause="startup") or 0.0) > first > 0
     assert shown.value("lost_seconds_total", cause="recovery") == 0

@@ -110,7 +110,7 @@ class Agent:
 
     def render_metrics(self) -> bytes:
         """Return the worker's series as Prometheus reads them."""
-        return self.metrics.render(self.processes.ranks)
+        return self.metrics.render(self.processes.ranks, self.processes.start_seconds)
 
     def unreadiness(self) -> str | None:
         """Return why the worker is not ready; nothing when it is."""

@@ -36,6 +36,9 @@ class Metrics:
         self._world = self._gauge("world", "Number of the newest world that the worker was in.")
         self._state = self._gauge("agent_state", "1 for the state that the agent is in, 0 for the others.", "state")
         self._spares = self._gauge("spares_warm", "Processes that could become ranks at once.")
+        self._start = self._gauge(
+            "start_seconds", "Seconds until ranks could begin: imports of the fork server, then a rehearsal.", "stage"
+        )
         self._planned = self._gauge("planned_steps", "Steps in all.")
         self._step = self._gauge("step", "The newest finished step, by rank of the worker.", "local_rank")
         self._loss = self._gauge("loss", "Training loss of the newest step.")
@@ -74,17 +77,20 @@ class Metrics:
         self._world.labels(*self._labels).set(after.newest_world)
         self._spares.labels(*self._labels).set(len(after.warm))
 
-    def render(self, ranks: Mapping[int, int]) -> bytes:
+    def render(self, ranks: Mapping[int, int], start_seconds: Mapping[str, float]) -> bytes:
         """Return all series in the text format of Prometheus.
 
         Args:
             ranks: Process id of each rank that lives, by its slot.
+            start_seconds: How long each stage of the start of this process's ranks took.
         """
         self._account.settle(now_s=time.monotonic())
         self._resident.clear()
         for slot, pid in ranks.items():
             if (size_bytes := resident_bytes(pid)) is not None:
                 self._resident.labels(*self._labels, str(slot)).set(size_bytes)
+        for stage, seconds in start_seconds.items():
+            self._start.labels(*self._labels, stage).set(seconds)
         return generate_latest(self.registry)
 
     def _enter_world(self, worker: Worker) -> None:

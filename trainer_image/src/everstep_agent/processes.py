@@ -27,6 +27,8 @@ class _Spare:
 
     output: Output
     deadline: asyncio.TimerHandle
+    asked_s: float
+    """When it was asked for, by the clock of the event loop."""
     rank: Rank | None = None
     """Absent until it has connected."""
     is_warm: bool = False
@@ -38,7 +40,10 @@ class Processes:
     def __init__(self, *, command: Sequence[str], folder: Path, happen: Callable[[Event], None]) -> None:
         self._folder = folder
         self._happen = happen
-        self._server = ForkServer(command, ready=self._fill, exited=self._hear_exit, lost=self._lose_server)
+        self.start_seconds: dict[str, float] = {}
+        """How long the start of this process's first ranks took, by stage: `imports`, then `rehearsal`."""
+        self._server = ForkServer(command, ready=self._hear_server, exited=self._hear_exit, lost=self._lose_server)
+        self._server_asked_s = 0.0
         self._wanted = 0
         self._spares: dict[int, _Spare] = {}
         self._ranks: dict[int, Rank] = {}
@@ -61,6 +66,7 @@ class Processes:
         if wanted and not self._server.is_started:
             for left_over in self._folder.glob("output-*"):
                 left_over.unlink()
+            self._server_asked_s = asyncio.get_running_loop().time()
             self._server.start()
         self._fill()
 
@@ -118,14 +124,19 @@ class Processes:
         """Take up the end of a child of this process."""
         self._server.reaped(pid, exit_code)
 
+    def _hear_server(self) -> None:
+        self.start_seconds["imports"] = asyncio.get_running_loop().time() - self._server_asked_s
+        self._fill()
+
     def _fill(self) -> None:
         if not self._server.is_ready or self._retry is not None:
             return
         for slot in range(self._wanted):
             if slot not in self._spares:
                 path = self._folder / f"output-{next(self._numbers)}"
-                deadline = asyncio.get_running_loop().call_later(_HELLO_TIMEOUT_S, self._fail, slot)
-                self._spares[slot] = _Spare(output=Output.named(path), deadline=deadline)
+                loop = asyncio.get_running_loop()
+                deadline = loop.call_later(_HELLO_TIMEOUT_S, self._fail, slot)
+                self._spares[slot] = _Spare(output=Output.named(path), deadline=deadline, asked_s=loop.time())
                 self._server.fork(slot, path)
 
     def _hear(self, rank: Rank, message: FromRank) -> None:
@@ -134,6 +145,7 @@ class Processes:
         elif isinstance(message, Warm):
             spare = self._spares[rank.slot]
             spare.is_warm = True
+            self.start_seconds.setdefault("rehearsal", asyncio.get_running_loop().time() - spare.asked_s)
             spare.deadline.cancel()
             self._failures = 0
             self._backoff.reset()

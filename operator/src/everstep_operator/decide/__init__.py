@@ -73,11 +73,13 @@ def _go_on(
 ) -> Decision:
     """The decision for a job that goes on."""
     replicas = 0 if spec.suspend else spec.workers.replicas
-    pods = plan_pods(seen, replicas=replicas, doomed=_doomed(standings, loss))
+    lost = _doomed(standings, loss)
+    pods = plan_pods(seen, replicas=replicas, doomed=lost)
     plan = plan_world(seen, spec, pods, standings, loss)
     scene = Scene(seen=seen, spec=spec, wanted=pods.wanted, plan=plan, loss=loss)
     said = [accepted.said, *statements(scene)]
     image = pinned_image(seen, accepted.image)
+    staying = _members_that_stay(seen, plan) - lost
     may_create = accepted.may_make_pods and not seen.job.is_deleted
     return Decision(
         status=status.going_on(accepted, scene, said, recoveries),
@@ -86,17 +88,25 @@ def _go_on(
         is_pin_lost=is_pin_lost(seen),
         create=tuple(replace(pod, image=image) for pod in pods.missing) if may_create else (),
         is_rehearsed=not _was_accepted(seen),
-        delete=tuple(doomed_pods(pods, _members_that_stay(plan))),
+        delete=tuple(doomed_pods(pods, staying)),
         directives=plan.directives,
         events=(*_events(seen, said), *_pinned_again(seen, accepted)),
-        look_again_s=_look_again(seen, spec, plan, standings, retry_at=pods.retry_at),
+        look_again_s=0.0
+        if (plan.is_new or plan.is_over) and any(pod.uid in staying for pod in pods.surplus)
+        else _look_again(seen, spec, plan, standings, retry_at=pods.retry_at),
     )
 
 
-def _members_that_stay(plan: WorldPlan) -> set[str]:
-    if plan.world is None or plan.is_over:
-        return set()
-    return {member.pod_uid for member in plan.world.members}
+def _members_that_stay(seen: Observation, plan: WorldPlan) -> set[str]:
+    """uids of pods that a world needs: the planned one, or the written one until it is written that it is over.
+
+    If its pod was gone before that and we died then, the next leader would take a planned change for a loss.
+    """
+    worlds = [] if plan.is_over else [plan.world]
+    written = seen.job.status.world
+    if written is not None and written.end_time is None:
+        worlds.append(written)
+    return {member.pod_uid for world in worlds if world is not None for member in world.members}
 
 
 def _was_accepted(seen: Observation) -> bool:
