@@ -103,7 +103,14 @@ async def _watch(plane: LocalPlane, key: JobKey, display: Display) -> None:
     while True:
         agents = await plane.agents(key)
         told = [agent.report.progress for agent in agents.values() if agent.report.progress is not None]
-        display.show(View(status=await plane.status(key), told=max(told, key=_freshness, default=None)))
+        phases = {agent.report.phase for agent in agents.values()}
+        display.show(
+            View(
+                status=await plane.status(key),
+                told=max(told, key=_freshness, default=None),
+                doing=phases.pop() if len(phases) == 1 else None,
+            )
+        )
         await asyncio.sleep(_GLANCE_S)
 
 
