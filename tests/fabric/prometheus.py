@@ -21,7 +21,7 @@ _CALL_S = 10.0
 _ASK_AGAIN_S = 0.1
 
 _CONFIGURATION = """
-global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+global: {scrape_interval: 500ms, scrape_timeout: 500ms}
 scrape_configs:
   - job_name: everstep
     file_sd_configs: [{files: [targets.json]}]

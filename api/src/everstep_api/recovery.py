@@ -31,7 +31,8 @@ class Checkpoint(Resource):
     """How often the work is saved, and which work a new job takes up."""
 
     resume_policy: Literal["SameRecipe", "Never"] = "SameRecipe"
-    """`SameRecipe` takes up an earlier job of the same name and recipe; `Never` starts from the beginning."""
+    """`SameRecipe` takes up the newest checkpoint of an earlier job with this name, recipe and data; one that was
+    finished has no steps left, so that its model is written again. `Never` starts from the beginning."""
     every_steps: Count = 500
     """Steps from one durable checkpoint to the next; everySeconds may come first."""
     every_seconds: Seconds = 600

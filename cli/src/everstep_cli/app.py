@@ -21,6 +21,7 @@ EXIT_REFUSED = 2
 
 app = typer.Typer(
     help="Train models on Kubernetes, or on this machine.",
+    epilog="To begin with: everstep run examples/finetune-job.yaml --workers 2",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -72,15 +73,17 @@ def run(
 ) -> None:
     """Run a job on this machine, without a cluster: the same decisions, agents and trainers as in one.
 
-    Ends with 0 when the model is written, with 1 when the job failed, and with 2 when the file
-    holds no valid job.
-    """
-    from everstep_cli.run import run_job  # noqa: PLC0415 - half a second of imports that no other verb needs
+    Ctrl-C stops it after a checkpoint, and the same command goes on from there.
 
+    Ends with 0 when the model is written, with 1 when the job failed, with 2 when the file holds no valid job, and with
+    130 after Ctrl-C.
+    """
     asked = JobRequest(
         file=file, workers=workers, steps=steps, settings=settings or (), buckets=bucket or (), is_tiny=tiny
     )
     with _refusals():
+        from everstep_cli.run import run_job  # noqa: PLC0415 - half a second of imports that no other verb needs
+
         job = asked.job(os.environ, typer.echo)
         sys.exit(run_job(job, home or state_folder(os.environ), Console()))
 
@@ -100,13 +103,13 @@ def plan(
     Reads model and data as the job's first world does, and refuses what that would refuse. Nothing is written into the
     job's storage. Ends with 0 when the job can be done, and with 2 when it cannot.
     """
-    from everstep_cli.plan import make_plan  # noqa: PLC0415 - it imports torch: seconds
-    from everstep_cli.report import show  # noqa: PLC0415
-
     asked = JobRequest(
         file=file, workers=workers, steps=steps, settings=settings or (), buckets=bucket or (), is_tiny=tiny
     )
     with _refusals():
+        from everstep_cli.plan import make_plan  # noqa: PLC0415 - it imports torch: seconds
+        from everstep_cli.report import show  # noqa: PLC0415
+
         job = asked.job(os.environ, typer.echo)
         show(make_plan(job, cache_folder(os.environ) / "plans", typer.echo), Console())
 
@@ -122,9 +125,9 @@ def audit(
     Ends with 0 when every row up to the last committed step is accounted for, with 1 when one is not, and with 2 when
     the folder is none of a job.
     """
-    from everstep_cli.audit import audit_run  # noqa: PLC0415 - it imports torch: seconds
-
     with _refusals():
+        from everstep_cli.audit import audit_run  # noqa: PLC0415 - it imports torch: seconds
+
         sys.exit(audit_run(folder, Console()))
 
 
@@ -135,9 +138,14 @@ def _refusals() -> Iterator[None]:
         yield
     except JobError as error:
         typer.echo(str(error), err=True)
-        sys.exit(EXIT_REFUSED)
+    except ModuleNotFoundError as error:
+        typer.echo(f"The package {error.name} is not installed here; install everstep[cli,trainer].", err=True)
+    else:
+        return
+    sys.exit(EXIT_REFUSED)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line, under the name by which it was called: `kubectl everstep` is the same program."""
+    is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
+    app(prog_name="kubectl everstep" if is_plugin else "everstep")

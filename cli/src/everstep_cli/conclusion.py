@@ -31,6 +31,14 @@ def next_steps(job: Job) -> Iterator[str]:
     yield f"    everstep audit {shown(run_folder(job))}"
 
 
+def resumable(status: TrainingJobStatus) -> str:
+    """How far a job is that was stopped, and how it goes on."""
+    durable = status.checkpoints.durable if status.checkpoints else None
+    if durable is None:
+        return "Stopped before the first checkpoint: the same command begins anew."
+    return f"Stopped after step {durable.step}, which is in {shown(durable.uri)}. The same command goes on from there."
+
+
 def run_folder(job: Job) -> str:
     """The job's own folder in its storage."""
     return "/".join((job.spec["storage"]["uri"].rstrip("/"), job.key.namespace, job.key.name, job.uid))

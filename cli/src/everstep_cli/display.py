@@ -60,6 +60,6 @@ class Display:
                 self._task, description=view.phase, completed=view.step, total=view.total, figures=view.figures
             )
             return
-        if view.step and view.line != self._line and time.monotonic() - self._written >= LINE_EVERY_S:
+        if (view.step or view.doing) and view.line != self._line and time.monotonic() - self._written >= LINE_EVERY_S:
             self._written, self._line = time.monotonic(), view.line
             self.say(view.line)

@@ -7,7 +7,6 @@ from pathlib import Path
 from everstep_api.resource import Manifest
 from everstep_cli import example_bucket
 from everstep_cli.job_options import buckets_of, check, read_job, with_folders, with_settings, with_steps, with_workers
-from everstep_cli.tiny import DESCRIPTION, shrunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,8 @@ class JobRequest:
             say(f"The folder {folder} stands for the examples' bucket {example_bucket.BUCKET}.")
             example_bucket.fill(folder)
         if self.is_tiny:
+            from everstep_cli.tiny import DESCRIPTION, shrunk  # noqa: PLC0415 - of the trainer, which --help can lack
+
             job = shrunk(job, steps=self.steps)
             check(job)
             say(f"A trial, {job['metadata']['name']}: {DESCRIPTION}.")

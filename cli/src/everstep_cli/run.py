@@ -2,17 +2,19 @@
 
 import asyncio
 import fcntl
+import importlib.util
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from everstep_api.conditions import MEANINGS, ConditionType, Reason
 from everstep_api.resource import Manifest
 from everstep_api.wire.sync import Progress
-from everstep_cli.conclusion import achieved, next_steps
+from everstep_cli.conclusion import achieved, next_steps, resumable
 from everstep_cli.display import Display
 from everstep_cli.job_options import JobError
 from everstep_cli.view import View
@@ -33,13 +35,24 @@ def run_job(job: Manifest, home: Path, console: Console) -> int:
     """Run the job to its end, showing how far it is; return the exit code.
 
     Raises:
-        JobError: one of its name runs already.
+        JobError: this machine cannot train, or a job of this name runs already.
     """
+    if importlib.util.find_spec("torch") is None:
+        raise JobError("The workers need torch, which is not installed here; install everstep[cli,trainer].")
     with _alone(home, job["metadata"]):
-        return asyncio.run(_run(job, home, console))
+        return asyncio.run(_run(_for_this_machine(job), home, console))
+
+
+def _for_this_machine(job: Manifest) -> Manifest:
+    """The job as one that runs now and stays to be looked at: nobody here would resume it, or read it in time."""
+    left_out = {"suspend", "ttlSecondsAfterFinished"}
+    return {**job, "spec": {name: value for name, value in job["spec"].items() if name not in left_out}}
 
 
 async def _run(job: Manifest, home: Path, console: Console) -> int:
+    interrupt = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupt.set)
     with Display(console) as display:
 
         def tell(_: Job, event: Event) -> None:
@@ -50,26 +63,54 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
         async with local_plane(home, tell=tell) as plane:
             key = await plane.submit(job)
             watching = asyncio.create_task(_watch(plane, key, display))
-            ending = asyncio.create_task(plane.ended(key))
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ending.cancel)
             try:
-                await ending
-            except asyncio.CancelledError:
-                display.say("Interrupted: the workers end now. What is in the storage stays.")
-                return INTERRUPTED
+                is_over = await _reached(plane.ended(key), interrupt) or await _stopped(plane, key, display, interrupt)
             finally:
                 watching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watching
-            job_now = await plane.cluster.read_job(key)
-            return _conclude(job_now, plane.cluster.log_paths(key), display) if job_now is not None else 0
+                await asyncio.wait([watching])
+            found = await plane.cluster.read_job(key) if is_over else None
+            return INTERRUPTED if found is None else _conclude(found, plane.cluster.log_paths(key), display)
+
+
+async def _stopped(plane: LocalPlane, key: JobKey, display: Display, interrupt: asyncio.Event) -> bool:
+    """Suspend the job, as an interrupt wants it; True if it stands still with all its work durable, or has ended."""
+    interrupt.clear()
+    display.say("Stopping after a checkpoint in the storage. Ctrl-C again ends at once.", style="yellow")
+    job = await plane.cluster.read_job(key)
+    if job is not None:
+        await plane.cluster.change_spec(key, {**job.spec, "suspend": True})
+    if await _reached(plane.wait(key, lambda status: bool(status.endings) or status.phase == "Suspended"), interrupt):
+        return True
+    display.say("Ended at once. What is in the storage stays: the same command goes on from there.", style="yellow")
+    return False
+
+
+async def _reached(goal: Coroutine[Any, Any, object], interrupt: asyncio.Event) -> bool:
+    """Wait for the goal; False if an interrupt came first."""
+    reaching, interrupting = asyncio.create_task(goal), asyncio.create_task(interrupt.wait())
+    try:
+        await asyncio.wait([reaching, interrupting], return_when=asyncio.FIRST_COMPLETED)
+        if reaching.done():
+            reaching.result()  # raises what hindered it
+        return reaching.done()
+    finally:
+        reaching.cancel()
+        interrupting.cancel()
+        await asyncio.wait([reaching, interrupting])
 
 
 async def _watch(plane: LocalPlane, key: JobKey, display: Display) -> None:
     while True:
         agents = await plane.agents(key)
         told = [agent.report.progress for agent in agents.values() if agent.report.progress is not None]
-        display.show(View(status=await plane.status(key), told=max(told, key=_freshness, default=None)))
+        phases = {agent.report.phase for agent in agents.values()}
+        display.show(
+            View(
+                status=await plane.status(key),
+                told=max(told, key=_freshness, default=None),
+                doing=phases.pop() if len(phases) == 1 else None,
+            )
+        )
         await asyncio.sleep(_GLANCE_S)
 
 
@@ -80,6 +121,9 @@ def _freshness(told: Progress) -> tuple[bool, int]:
 
 def _conclude(job: Job, logs: list[Path], display: Display) -> int:
     """Say how the job ended and what is next: with its model, or where to look for what went wrong."""
+    if not job.status.endings:
+        display.say(resumable(job.status), style="yellow")
+        return INTERRUPTED
     ending = job.status.endings[0]
     if ending.type == ConditionType.COMPLETE:
         display.say(ending.message, style="green")

@@ -8,9 +8,19 @@ from everstep_api.history import PastRecovery, RecoveryMilliseconds
 from everstep_api.progress import EvaluationPoint
 from everstep_api.progress import Progress as KnownProgress
 from everstep_api.status import TrainingJobStatus
-from everstep_api.wire.sync import Progress
+from everstep_api.wire.sync import Phase, Progress
 
 LOSS = "loss"
+
+_DOING = {
+    Phase.ENTER: "ranks meet",
+    Phase.LOAD: "loading the model",
+    Phase.PREPARE: "preparing the data",
+    Phase.EVALUATE: "evaluating",
+    Phase.SAVE: "saving",
+    Phase.EXPORT: "writing the model",
+}
+"""What takes time and makes no steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +30,8 @@ class View:
     status: TrainingJobStatus
     told: Progress | None
     """The newest step, fresher than the status."""
+    doing: Phase | None = None
+    """What the ranks do now."""
 
     @classmethod
     def of(cls, status: TrainingJobStatus) -> Self:
@@ -46,9 +58,9 @@ class View:
 
     @property
     def figures(self) -> str:
-        """Loss, speed, workers and time left, as far as they are known."""
+        """What is done if no steps are made, loss, speed, workers and time left, as far as they are known."""
         told = self.told
-        parts = []
+        parts = [_DOING[self.doing]] if self.doing in _DOING else []
         if told is not None and told.loss is not None:
             parts.append(f"loss {told.loss:.4g}")
         if told is not None and told.tokens_per_second is not None:

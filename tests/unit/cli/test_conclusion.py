@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from everstep_api.progress import Result
-from everstep_cli.conclusion import achieved, next_steps
+from everstep_api.progress import Checkpoints, DurableCheckpoint, Result
+from everstep_cli.conclusion import achieved, next_steps, resumable
 from everstep_operator.decide.facts import Job, JobKey
 from tests.builders import JobBuilder, a_job
-from tests.unit.cli.statuses import a_running_job, evaluated
+from tests.unit.cli.statuses import NOON, a_running_job, evaluated
 
 
 def ended(builder: JobBuilder, model: str) -> Job:
@@ -61,3 +61,12 @@ def test_adapters_are_loaded_onto_the_model_that_they_were_trained_with() -> Non
     *loading, _ = typed(ended(job, "file:///out"))
     ast.parse("\n".join(loading))
     assert 'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("/base"), "/out")' in loading
+
+
+def test_a_job_that_was_stopped_says_how_it_goes_on() -> None:
+    durable = DurableCheckpoint(step=7, uri="file:///runs/ckpt/1-7", commit_time=NOON)
+    stopped = a_running_job().model_copy(update={"checkpoints": Checkpoints(durable=durable)})
+    assert resumable(stopped) == (
+        "Stopped after step 7, which is in /runs/ckpt/1-7. The same command goes on from there."
+    )
+    assert resumable(a_running_job()) == "Stopped before the first checkpoint: the same command begins anew."

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from everstep_api.status import TrainingJobStatus
+from everstep_api.wire.sync import Phase
 from everstep_cli import display
 from everstep_cli.display import Display
 from everstep_cli.view import View
@@ -36,8 +37,10 @@ def test_a_file_gets_few_lines_of_many_changes(monkeypatch: pytest.MonkeyPatch) 
     assert len(lines_of(*map(at_step, range(1, 50)))) == 1
 
 
-def test_a_file_gets_nothing_before_the_first_step() -> None:
-    assert lines_of(View(status=TrainingJobStatus(phase="Starting"), told=None)) == []
+def test_a_file_gets_nothing_before_anything_is_done() -> None:
+    starting = TrainingJobStatus(phase="Starting")
+    assert lines_of(View(status=starting, told=None)) == []
+    assert lines_of(View(status=starting, told=None, doing=Phase.LOAD)) == ["Starting: step 0  loading the model"]
 
 
 def test_recoveries_and_evaluations_have_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from everstep_api.progress import Figure, Progress
 from everstep_api.status import TrainingJobStatus
+from everstep_api.wire.sync import Phase
 from everstep_cli.view import View, duration, news
 from tests.unit.cli.statuses import NOON, a_recovery, a_running_job, a_step, evaluated, recovering
 
@@ -11,6 +12,17 @@ from tests.unit.cli.statuses import NOON, a_recovery, a_running_job, a_step, eva
 def test_a_moment_has_step_loss_speed_workers_and_the_time_left() -> None:
     view = View(status=a_running_job(), told=a_step(10))
     assert view.line == "Running: step 10/100  loss 1.235  1,234 tokens/s  2/2 workers  3 min 00 s left"
+
+
+@pytest.mark.parametrize(
+    ("doing", "line"),
+    [
+        pytest.param(Phase.EVALUATE, "Running: step 0  evaluating  2/2 workers", id="something else"),
+        pytest.param(Phase.TRAIN, "Running: step 0  2/2 workers", id="steps"),
+    ],
+)
+def test_what_makes_no_steps_is_named(doing: Phase, line: str) -> None:
+    assert View(status=a_running_job(), told=None, doing=doing).line == line
 
 
 def test_what_is_not_known_is_not_said() -> None:

@@ -85,11 +85,12 @@ def test_another_image_of_a_suspended_job_is_pinned_anew() -> None:
 
 def test_a_job_whose_pin_is_lost_is_pinned_again_and_people_are_told() -> None:
     play = a_play_of_a_profile().training()
-    play.pin, play.profiles = None, {"h100": {}}
+    play.pin, play.profiles, play.image = None, {"h100": {}}, "everstep/trainer:2"
     told = play.look().events
     assert [event.reason for event in told] == [Occurrence.PINNED_AGAIN]
     assert told[0].message.endswith("to the profile h100, another one than before.")
     assert play.pin is not None
+    assert play.pin.image == "team/trainer:7", "the status has kept it"
     assert not play.look().events
 
 

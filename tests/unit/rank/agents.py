@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from everstep_api.wire.decode import decode, encode
 from everstep_api.wire.ranks import Enter, Exited, Fork, Hello, Job, ServerReady, ToAgent, Warm
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 240.0
+"""Of one wait. A fork server imports torch and transformers in 5 s on two idle cores, in minutes on busy ones."""
 JOB = Job(namespace="default", name="toy", uid="u1")
 
 T = TypeVar("T")

@@ -1,20 +1,14 @@
 """A job from the first world to the model, by real processes, whatever becomes of its ranks."""
 
-import os
-import signal
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM
 
 from everstep_api.wire.decode import decode
 from everstep_api.wire.ranks import (
-    Done,
     EvaluationMade,
     Fenced,
-    JoinStore,
     Left,
     Planned,
     Refused,
@@ -26,50 +20,9 @@ from everstep_api.wire.ranks import (
 from everstep_api.wire.sync import Resumed
 from everstep_trainer.data.audit import audit
 from everstep_trainer.entry import RESULT, Result
-from everstep_trainer.objects import Store
-from tests.unit.rank.agents import JOB, Agent, Conversation, a_warm_rank, an_enter
+from tests.unit.rank.agents import JOB, Agent, a_warm_rank, an_enter
 from tests.unit.rank.jobs import a_spec
-
-
-@dataclass(slots=True, kw_only=True)
-class RunningWorld:
-    """The ranks of a world."""
-
-    agent: Agent
-    opened: StoreOpened
-    pids: list[int] = field(default_factory=list)
-    ranks: list[Conversation] = field(default_factory=list)
-
-    def steps(self) -> dict[int, float | None]:
-        """Losses that rank 0 has told, by step."""
-        return {message.step: message.loss for message in self.ranks[0].heard if isinstance(message, Stepped)}
-
-    def kill(self) -> None:
-        for pid in self.pids:
-            os.kill(pid, signal.SIGKILL)
-            self.agent.exit_of(pid)
-
-    def finish(self) -> str | None:
-        """Wait until all ranks have finished the job; return where the model is."""
-        outputs = {rank.hear_until(Done).output for rank in self.ranks}
-        assert [self.agent.exit_of(pid).exit_code for pid in self.pids] == [0] * len(self.pids)
-        (output,) = outputs
-        return output
-
-
-def a_world(agent: Agent, spec: dict[str, Any], *, number: int, size: int) -> RunningWorld:
-    """Put warm spares into a world."""
-    spares = [a_warm_rank(agent, slot) for slot in range(size)]
-    for rank, (_, line) in enumerate(spares):
-        line.tell(an_enter(spec, world=number, rank=rank, size=size))
-    opened = spares[0][1].hear_until(StoreOpened)
-    for _, line in spares[1:]:
-        line.tell(JoinStore(host="127.0.0.1", port=opened.port, resume=opened.resume))
-    return RunningWorld(agent=agent, opened=opened, pids=[pid for pid, _ in spares], ranks=[line for _, line in spares])
-
-
-def run_of(folder: Path) -> Store:
-    return Store.at(str(folder / "store" / JOB.namespace / JOB.name / JOB.uid))
+from tests.unit.rank.running import a_world, run_of, until_saved
 
 
 def test_an_undisturbed_job_ends_with_a_model_and_an_exact_ledger(agent: Agent, tmp_path: Path) -> None:
@@ -103,17 +56,6 @@ def test_a_world_that_finds_the_job_finished_is_done_at_once(agent: Agent, tmp_p
 
     assert again.finish() == output
     assert again.steps() == {}
-
-
-def until_saved(world: RunningWorld, step: int) -> None:
-    """Wait until the state of the step is committed, by whichever rank; all ranks have then gone on."""
-    for rank in world.ranks:
-        while (message := rank.hear()) is not None:
-            if isinstance(message, Saved) and message.point.step >= step:
-                return
-            if isinstance(message, Stepped) and message.step >= step + 4:
-                break
-    raise AssertionError(f"Step {step} was not saved.")
 
 
 def test_a_killed_world_goes_on_from_its_last_checkpoint_with_the_same_numbers(agent: Agent, tmp_path: Path) -> None:

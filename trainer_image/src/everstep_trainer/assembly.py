@@ -10,7 +10,7 @@ from torch import nn
 from everstep_api.wire.ranks import PhaseBegun, Planned, StoreOpened
 from everstep_api.wire.sync import StatePoint
 from everstep_trainer.context import JobContext
-from everstep_trainer.entry import Beginning, Entered, resumed_from
+from everstep_trainer.entry import Beginning, Entered
 from everstep_trainer.errors import RefusedError, TrainerError
 from everstep_trainer.model.assets import Assets, give_values
 from everstep_trainer.model.build import build
@@ -19,6 +19,7 @@ from everstep_trainer.parallel.reduction import differing_ranks
 from everstep_trainer.parallel.shard import shard
 from everstep_trainer.plan import Plan, open_dealers
 from everstep_trainer.planning import have_plan
+from everstep_trainer.predecessor import folder_of_job
 from everstep_trainer.report import AgentLine
 from everstep_trainer.schedule import LearningRate
 from everstep_trainer.state.fence import Fence
@@ -27,7 +28,7 @@ from everstep_trainer.state.restore import restore_newest
 from everstep_trainer.state.retention import remove_old
 from everstep_trainer.state.save import Origin, Saver
 from everstep_trainer.tasks.causal_lm import CausalLM
-from everstep_trainer.training import Training
+from everstep_trainer.training import NEVER_SAVED, Training
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def assemble(line: AgentLine, entered: Entered) -> Training:
         saver=_saver(line, context, entered.fence, plan),
         line=line,
         counters=counters,
-        saved_step=counters.step,
+        saved_step=counters.step if entered.beginning.earlier is None else NEVER_SAVED,
     )
 
 
@@ -105,7 +106,10 @@ def _take_up(context: JobContext, beginning: Beginning, optimizer: ShardedAdamW)
     """Fill the state from the newest whole checkpoint, or begin from nothing."""
     if not beginning.points:
         return Counters(step=0, updates=0, next_row=0), None
-    manifest = restore_newest(context.run, beginning.points, list(optimizer.state()), context.world)
+    run = context.run
+    if beginning.earlier is not None:
+        run = folder_of_job(context.storage, context.job, beginning.earlier)
+    manifest = restore_newest(run, beginning.points, list(optimizer.state()), context.world)
     optimizer.updates = manifest.counters.updates
     log.info("Resumed: world=%d step=%d from=%d", context.world.place.world, manifest.step, manifest.world)
     return manifest.counters, manifest.point
@@ -125,7 +129,7 @@ def _compare(context: JobContext, plan: Plan, optimizer: ShardedAdamW, counters:
 
 def _begin_world(line: AgentLine, entered: Entered, point: StatePoint | None) -> None:
     """Write down where this world goes on. No step is complete without rank 0, so none is before this."""
-    resumed = resumed_from(point) if point is not None else None
+    resumed = entered.resumed(point) if point is not None else None
     if point is not None and point != entered.beginning.points[0]:
         line.tell(StoreOpened(port=entered.port, resume=resumed))  # the agent was told of a newer one, which is damaged
     entered.fence.create(resumed)

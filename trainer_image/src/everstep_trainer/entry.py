@@ -7,11 +7,12 @@ from pathlib import Path
 
 from everstep_api.job import TrainingJobSpec
 from everstep_api.wire.decode import decode, encode
-from everstep_api.wire.ranks import Enter, JoinStore, StoreOpened
+from everstep_api.wire.ranks import Enter, Job, JoinStore, StoreOpened
 from everstep_api.wire.sync import Evaluated, Resumed, StatePoint
 from everstep_trainer.context import JobContext
 from everstep_trainer.objects import Store
 from everstep_trainer.parallel.world import Place, enter, join_store, open_store
+from everstep_trainer.predecessor import EARLIER_WORLD, folder_of_job, have_predecessor
 from everstep_trainer.report import AgentLine
 from everstep_trainer.state.fence import Fence
 from everstep_trainer.state.restore import valid_points
@@ -43,6 +44,8 @@ class Beginning:
 
     points: tuple[StatePoint, ...]
     """The checkpoints that may be gone on from, newest first."""
+    earlier: str | None = None
+    """Uid of the earlier job whose checkpoints these are; None when they are the job's own."""
     output: str | None = None
     """Where the model is, when the job is finished already."""
 
@@ -57,6 +60,10 @@ class Entered:
     port: int
     """Of the world's store."""
 
+    def resumed(self, point: StatePoint) -> Resumed:
+        """A state that is taken up, as the agent and the fence are told of it."""
+        return _resumed(self.beginning, point)
+
 
 def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     """Become the rank that the agent wants; returns once all ranks of the world have.
@@ -70,7 +77,7 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     spec = TrainingJobSpec.model_validate_json(json.dumps(message.spec))
     job = message.job
     storage = Store.at(spec.storage.uri)
-    run = storage.under(f"{job.namespace}/{job.name}/{job.uid}")
+    run = folder_of_job(storage, job, job.uid)
     fence = Fence(run, message.world)
     place = Place(
         world=message.world,
@@ -83,9 +90,9 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     timeout_s = float(TIMEOUT_STEPS * spec.recovery.step_timeout_seconds)
     found = None
     if place.is_first:
-        found = _look(run, fence)
+        found = _look(storage, job, spec, fence)
         store = open_store(timeout_s=timeout_s)
-        line.tell(StoreOpened(port=store.port, resume=resumed_from(found.points[0]) if found.points else None))
+        line.tell(StoreOpened(port=store.port, resume=_resumed(found, found.points[0]) if found.points else None))
     else:
         joined = line.wait_for(JoinStore)
         store = join_store(joined.host, joined.port, timeout_s=timeout_s)
@@ -95,17 +102,22 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     return Entered(context=context, fence=fence, beginning=decode(told, Beginning), port=store.port)
 
 
-def resumed_from(point: StatePoint) -> Resumed:
-    """The state as the agent is told of it."""
-    return Resumed(world=point.world, step=point.step, tier="Durable")
+def _resumed(beginning: Beginning, point: StatePoint) -> Resumed:
+    world = point.world if beginning.earlier is None else EARLIER_WORLD
+    return Resumed(world=world, step=point.step, tier="Durable")
 
 
-def _look(run: Store, fence: Fence) -> Beginning:
+def _look(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence) -> Beginning:
     """What the storage says of the job. Before its first world it is proved that the fence can be relied on."""
+    run = folder_of_job(storage, job, job.uid)
     records = fence.records()
     if not records:
         run.probe()
     fence.check_number()
     result = run.find(RESULT)
     output = decode(result, Result).output if result is not None else None
-    return Beginning(points=tuple(valid_points(run, records)), output=output)
+    points = tuple(valid_points(run, records))
+    if points or output is not None:
+        return Beginning(points=points, output=output)
+    earlier = have_predecessor(storage, job, spec)
+    return Beginning(points=earlier.points, earlier=earlier.uid) if earlier is not None else Beginning(points=())

@@ -96,7 +96,7 @@ def have_plan(context: JobContext, begin: Callable[[Phase], None], *, with_weigh
 
 def _make(context: JobContext, begin: Callable[[Phase], None], *, with_weights: bool) -> tuple[Plan, Assets]:
     recipe = context.recipe
-    told = _tell(context, "resolution", lambda: encode(_resolve(recipe)))
+    told = _tell(context, "resolution", lambda: encode(resolve_all(recipe)))
     resolution: Resolution = decode(told, Resolution)
     files = resolution.files if with_weights else resolution.files.without_weights()
     assets = load(files, recipe, context.cache)
@@ -126,7 +126,12 @@ def _tell(context: JobContext, topic: str, say: Callable[[], bytes]) -> bytes:
     return context.world.tell(topic, say, timeout_s=timeout_s)
 
 
-def _resolve(recipe: Recipe) -> Resolution:
+def resolve_all(recipe: Recipe) -> Resolution:
+    """List the files and the data that the recipe names.
+
+    Raises:
+        RefusedError: something is not there, or cannot be read.
+    """
     data = recipe.data
     sources = [
         *(_resolved(source, "train", source.weight) for source in data.train),

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 MOST_SKIPPED_IN_A_ROW = 3
 """One bad step is a bad row; as many in a row are a model that is lost."""
 
+NEVER_SAVED = -1
+"""The step of the newest saved state of a job that has none."""
+
 
 class DivergedError(TrainerError):
     """The numbers of several steps in a row were none."""
