@@ -10,6 +10,7 @@ from everstep_api.wire.decode import decode, encode
 from everstep_api.wire.ranks import Enter, Job, JoinStore, StoreOpened
 from everstep_api.wire.sync import Evaluated, Resumed, StatePoint
 from everstep_trainer.context import JobContext
+from everstep_trainer.errors import DeniedError
 from everstep_trainer.objects import Store
 from everstep_trainer.parallel.world import Place, enter, join_store, open_store
 from everstep_trainer.predecessor import EARLIER_WORLD, folder_of_job, have_predecessor
@@ -90,7 +91,7 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     timeout_s = float(TIMEOUT_STEPS * spec.recovery.step_timeout_seconds)
     found = None
     if place.is_first:
-        found = _look(storage, job, spec, fence)
+        found = _look_first(storage, job, spec, fence) if place.world == 1 else _look(storage, job, spec, fence)
         store = open_store(timeout_s=timeout_s)
         line.tell(StoreOpened(port=store.port, resume=_resumed(found, found.points[0]) if found.points else None))
     else:
@@ -105,6 +106,14 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
 def _resumed(beginning: Beginning, point: StatePoint) -> Resumed:
     world = point.world if beginning.earlier is None else EARLIER_WORLD
     return Resumed(world=world, step=point.step, tier="Durable")
+
+
+def _look_first(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence) -> Beginning:
+    """The same for the first world: what denies itself now was never right; later it may be keys that are renewed."""
+    try:
+        return _look(storage, job, spec, fence)
+    except DeniedError as error:
+        raise error.refused() from error
 
 
 def _look(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence) -> Beginning:

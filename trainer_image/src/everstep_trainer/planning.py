@@ -34,7 +34,7 @@ from everstep_trainer.derived import (
     row_length,
     rows_that_fit,
 )
-from everstep_trainer.errors import DamagedError, MalformedRecordError, RefusedError
+from everstep_trainer.errors import DamagedError, DeniedError, MalformedRecordError, RefusedError
 from everstep_trainer.model.assets import Assets, Sources, load, resolve_sources
 from everstep_trainer.model.build import most_positions
 from everstep_trainer.objects import Store
@@ -132,6 +132,13 @@ def resolve_all(recipe: Recipe) -> Resolution:
     Raises:
         RefusedError: something is not there, or cannot be read.
     """
+    try:
+        return _resolution(recipe)
+    except DeniedError as error:
+        raise error.refused() from error
+
+
+def _resolution(recipe: Recipe) -> Resolution:
     data = recipe.data
     sources = [
         *(_resolved(source, "train", source.weight) for source in data.train),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from everstep_api.wire.decode import decode, encode
-from everstep_trainer.cache import locked, write_whole
+from everstep_trainer.cache import locked, room_for, write_whole
 from everstep_trainer.errors import RefusedError, StorageError
 from everstep_trainer.objects import Entry, Store
 
@@ -128,7 +128,7 @@ def _fetch_file(store: Store, file: ModelFile, path: Path) -> str:
     path.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     draft = path / f".{file.name}.draft"
-    with draft.open("wb") as out:
+    with room_for(path), draft.open("wb") as out:
         for start in range(0, file.size_bytes, _BLOCK_BYTES):
             block = store.get_range(file.name, start, min(_BLOCK_BYTES, file.size_bytes - start))
             digest.update(block)
