@@ -51,6 +51,7 @@ lint: install ## style, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m everstep_api.crd --check $(CRD_FOLDERS)
+	$(BIN)/python -m everstep_api.reasons_page --check
 	$(BIN)/python -m monitoring --check
 	if helm=$$(ls -t "$(BUILT)"/*/helm 2>/dev/null | head -1) && [ -n "$$helm" ] || helm=$$(command -v helm); then
 	  "$$helm" lint --strict --quiet charts/everstep
@@ -67,8 +68,9 @@ format: install ## mend what ruff and gofmt can mend
 	$(BIN)/ruff format .
 	if command -v gofmt >/dev/null; then gofmt -w devcluster/go; fi
 
-crds: install ## write crds/, and the chart's copy, from the models
+crds: install ## write crds/, the chart's copy, and docs/events.md, from the models
 	$(BIN)/python -m everstep_api.crd $(CRD_FOLDERS)
+	$(BIN)/python -m everstep_api.reasons_page
 
 dashboards: install ## write the dashboards of Grafana from the code
 	$(BIN)/python -m monitoring
