@@ -98,6 +98,11 @@ test-fabric: install ## whole jobs and their faults on this machine, without a c
 test-cluster: programs ## real nodes and their faults (as root on Linux, or on the cluster of DEVCLUSTER_CONTEXT)
 	$(BIN)/pytest tests/cluster $(ARGS)
 
+# -- measurements: they print tables and assert nothing ------------------------------------------------------------
+
+bench-overhead: install ## a step of ours beside a plain PyTorch loop on the same cores (ARGS="--help")
+	$(BIN)/python -m benchmarks.overhead $(ARGS)
+
 # -- the development cluster --------------------------------------------------------------------------------------
 
 programs: install ## Kubernetes, etcd, CoreDNS, helm, S3 server, kwok, built from Go modules (minutes once)
@@ -117,4 +122,4 @@ clean: ## remove the environment and caches of this folder; ~/.cache/everstep ho
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo install lock lint format crds dashboards test test-unit test-api test-fabric test-cluster programs cluster cluster-down image clean
+.PHONY: help demo install lock lint format crds dashboards test test-unit test-api test-fabric test-cluster bench-overhead programs cluster cluster-down image clean
