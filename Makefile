@@ -100,7 +100,7 @@ test-cluster: programs ## real nodes and their faults (as root on Linux, or on t
 
 # -- measurements: they print tables and assert nothing ------------------------------------------------------------
 
-bench-overhead: install ## a step of ours beside a plain PyTorch loop on the same cores (ARGS="--help")
+bench-overhead: install ## a step of ours beside a plain PyTorch loop on the same cores (ARGS=MODEL-FOLDER)
 	$(BIN)/python -m benchmarks.overhead $(ARGS)
 
 # -- the development cluster --------------------------------------------------------------------------------------
