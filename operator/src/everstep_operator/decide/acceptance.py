@@ -34,7 +34,7 @@ class Acceptance:
 
 def accept(seen: Observation) -> Acceptance:
     """Resolve the job's spec and say whether pods may be made for it now."""
-    # What a lost pin had as the image, the status still has; its digest stays, since it may be all that names a version.
+    # What a lost pin had as the image, the status still has. Its digest stays: it may be all that names a version.
     image = seen.job.status.trainer_image or seen.image
     pin = seen.pin or pin_now(seen.job.spec, seen.profiles, image=image, chat_template=seen.chat_template)
     try:
