@@ -33,6 +33,22 @@ def test_a_job_on_which_nothing_changed_is_only_read() -> None:
     assert calls == ["read", "release"]
 
 
+def test_what_a_job_owns_follows_its_counts_though_no_pod_is_made() -> None:
+    desk = Desk()
+    desk.look()
+    desk.look()
+    assert desk.cluster.job is not None
+    spec = a_job().workers(2, at_least=1).spec
+    desk.cluster.job = replace(desk.cluster.job, spec=spec, generation=2)
+    desk.cluster.faults["write"] = ConflictError("somebody wrote first")
+    with pytest.raises(ConflictError):
+        desk.look()
+    calls, _ = desk.look()
+    assert calls[:2] == ["read", PREPARE], "it was not written that the new counts are acted upon"
+    calls, _ = desk.look()
+    assert PREPARE not in calls
+
+
 def test_a_world_that_could_not_be_written_is_never_heard_of() -> None:
     desk = Desk()
     desk.look()

@@ -104,10 +104,14 @@ def _go_on(
 
 def _prepares(seen: Observation, wanted: Sequence[Pod], *, tries_again: bool) -> bool:
     """Whether what there must be before pods may be missing, or not be what it should be, though no pod is made now."""
+    if seen.job.is_deleted:
+        return False
     if seen.pin is None:
         return is_pin_lost(seen)
+    # What a job owns follows its counts of workers.
+    is_changed = seen.job.status.observed_generation != seen.job.generation
     # A container that is not made may lack the job's own ConfigMap, which somebody may have deleted.
-    return tries_again or slow_start(wanted, seen.now) is not None
+    return tries_again or is_changed or slow_start(wanted, seen.now) is not None
 
 
 def _members_that_stay(seen: Observation, plan: WorldPlan) -> set[str]:
