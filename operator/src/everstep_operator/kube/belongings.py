@@ -1,13 +1,14 @@
 """Objects that a job owns: made once, and taken back from whatever has changed them."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from everstep_api.resource import Manifest
-from everstep_operator.cluster import RefusedError
+from everstep_operator.cluster import ConflictError, RefusedError
 from everstep_operator.decide.facts import Job
 from everstep_operator.kube.client import Client
-from everstep_operator.kube.errors import AlreadyThereError
+from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
 from everstep_operator.kube.pod_facts import controller_of
 
 _PATHS = {
@@ -46,6 +47,19 @@ async def put_in_place(
         if not _holds(found, wanted):
             metadata = {**wanted["metadata"], "resourceVersion": found["metadata"]["resourceVersion"]}
             await client.send("PUT", f"{path}/{metadata['name']}", {**wanted, "metadata": metadata})
+
+
+async def take_away(client: Client, job: Job, unwanted: Manifest) -> None:
+    """Delete the object of this kind and name if it is the job's.
+
+    Raises:
+        ClusterError: the API server did not answer, or refuses.
+    """
+    path = f"{path_of(unwanted['kind'], job)}/{unwanted['metadata']['name']}"
+    with suppress(NotFoundError, ConflictError):  # a conflict: the name has another object by now
+        found = await client.get(path)
+        if is_of(found, job):
+            await client.send("DELETE", path, {"preconditions": {"uid": found["metadata"]["uid"]}})
 
 
 def path_of(kind: str, job: Job) -> str:
