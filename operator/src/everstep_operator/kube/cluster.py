@@ -134,7 +134,10 @@ class KubeCluster:
         try:
             created = await self._client.send("POST", path, manifest, query=query)
         except AlreadyThereError as error:
-            found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            try:
+                found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            except NotFoundError as gone:
+                raise ConflictError(f"{error} Now it is gone.") from gone
             if (controller_of(found) or {}).get("uid") != (controller_of(manifest) or {}).get("uid"):
                 raise RefusedError(f"{error} It belongs to somebody else; delete it.") from error
             return
