@@ -85,5 +85,6 @@ class Reconciler:
         for follower in self._followers:
             follower.forget(key)
         if uid is not None:
+            self._actor.forget(uid)
             self._directives.close(uid)
             log.info("job is gone", extra={"job": str(key)})

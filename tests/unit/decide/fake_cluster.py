@@ -64,6 +64,10 @@ class FakeCluster:
         self._note(" ".join(["prepare", *(belonging["kind"] for belonging in belongings)]))
         self.pin = pin
 
+    async def remove(self, job: Job, belonging: Manifest) -> None:
+        assert job.uid == "job-1"
+        self._note(f"remove {belonging['kind']}")
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         assert job_uid == "job-1"
         return tuple(self.there.values())
@@ -122,15 +126,15 @@ class Told:
 class Desk:
     """A reconciler before a cluster in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
         self.cluster = FakeCluster()
         self.told = Told(self.cluster.calls)
         self.reports = Reports(per_s=1000)
         self.refusals: dict[str, Refusal] = {}
         self.reconciler = Reconciler(
             cluster=self.cluster,
-            observer=Observer(cluster=self.cluster, agents=self.reports, settings=SETTINGS, refusals=self.refusals),
-            actor=Actor(cluster=self.cluster, settings=SETTINGS, refusals=self.refusals),
+            observer=Observer(cluster=self.cluster, agents=self.reports, settings=settings, refusals=self.refusals),
+            actor=Actor(cluster=self.cluster, settings=settings, refusals=self.refusals),
             directives=self.told,
         )
 

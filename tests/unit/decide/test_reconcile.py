@@ -49,6 +49,18 @@ def test_what_a_job_owns_follows_its_counts_though_no_pod_is_made() -> None:
     assert PREPARE not in calls
 
 
+def test_policies_that_are_switched_off_are_taken_from_each_job_once() -> None:
+    """Also from one that runs and makes no pod; a call that had no answer is made again."""
+    desk = Desk(replace(SETTINGS, network_policies=False))
+    desk.cluster.faults["remove NetworkPolicy"] = UnreachableError("no answer within 10 s")
+    with pytest.raises(UnreachableError):
+        desk.look()
+    calls, _ = desk.look()
+    assert calls[:4] == ["read", "remove NetworkPolicy", "rehearse 0", "prepare PodDisruptionBudget"]
+    calls, _ = desk.look()
+    assert "remove NetworkPolicy" not in calls
+
+
 def test_a_world_that_could_not_be_written_is_never_heard_of() -> None:
     desk = Desk()
     desk.look()

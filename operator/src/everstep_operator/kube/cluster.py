@@ -14,7 +14,7 @@ from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
 from everstep_operator.decide.pin import KeyOfConfigMap, Pin
 from everstep_operator.kube import events
-from everstep_operator.kube.belongings import path_of, put_in_place
+from everstep_operator.kube.belongings import path_of, put_in_place, take_away
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
 from everstep_operator.kube.job_map import read_job_map, write_job_map
@@ -118,6 +118,10 @@ class KubeCluster:
             await put_in_place(self._client, job, wanted)
         self._prepared[job.uid] = (now, belongings)
 
+    async def remove(self, job: Job, belonging: Manifest) -> None:
+        """See `Cluster`."""
+        await take_away(self._client, job, belonging)
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""
         return tuple(pod for reflector in self._reflectors for pod in reflector.pods(job_uid))
@@ -130,7 +134,10 @@ class KubeCluster:
         try:
             created = await self._client.send("POST", path, manifest, query=query)
         except AlreadyThereError as error:
-            found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            try:
+                found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            except NotFoundError as gone:
+                raise ConflictError(f"{error} Now it is gone.") from gone
             if (controller_of(found) or {}).get("uid") != (controller_of(manifest) or {}).get("uid"):
                 raise RefusedError(f"{error} It belongs to somebody else; delete it.") from error
             return
