@@ -104,7 +104,7 @@ def _success(seen: Observation, standings: Standings) -> Verdict:
     steps = [report.progress.step for report in reports if report.progress is not None]
     steps += [
         report.resumed.step for report in reports if report.resumed is not None
-    ]  # of an earlier job that was done
+    ]  # an earlier job
     steps += [seen.job.status.progress.step] if seen.job.status.progress else []
     said = sentences.model_written(output or "its address", steps=max(steps, default=0))
     return Verdict(said=said, output=output)
