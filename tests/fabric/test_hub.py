@@ -15,7 +15,7 @@ from tests.unit.model.models_made_here import a_saved_model
 def test_a_job_trains_a_model_that_its_ranks_fetch_from_the_hub(
     bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through the fork server, whose environment the ranks have, at the commit that was the newest when it began."""
+    """Through the fork server, whose environment the ranks have, and from HF_ENDPOINT alone."""
     served = tmp_path / "served"
     a_saved_model(served)
     a_tokenizer(chat_template=None).save_pretrained(served)
@@ -30,6 +30,7 @@ def test_a_job_trains_a_model_that_its_ranks_fetch_from_the_hub(
             assert f"hf://{NAME}@{COMMIT}" in (job.folder / "plan.json").read_text()
 
     with a_hub(served) as hub:
+        hub.has_xet = True
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         asyncio.run(play())
     assert sorted(hub.given).count("model.safetensors") == 1

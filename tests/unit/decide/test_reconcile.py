@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ConflictError, RefusedError, UnreachableError
 from everstep_operator.control import Control
 from everstep_operator.decide.facts import JobKey
@@ -161,7 +162,27 @@ def test_a_job_that_is_gone_is_forgotten_and_its_agents_hear_so() -> None:
     desk.look()
     desk.cluster.job = None
     assert desk.look() == (["read", "close job-1"], None)
+    assert desk.shown.calls[-1] == "forget"
     assert desk.look() == (["read"], None)
+
+
+def test_a_job_that_was_applied_anew_has_nothing_of_the_former_one() -> None:
+    """Its agents hear that they are not wanted, and its series end: Prometheus would else add the two jobs up."""
+    desk = Desk()
+    desk.look()
+    old = desk.cluster.job
+    assert old is not None
+    desk.all_ready()
+    assert desk.reports.of(old.uid)
+    desk.cluster.job = replace(old, uid="job-2", status=TrainingJobStatus())
+    desk.cluster.there.clear()
+    desk.cluster.pin = None
+    calls, _ = desk.look()
+    assert calls[:3] == ["read", "close job-1", "rehearse 0"]
+    assert desk.shown.calls == ["follow None Pending", "forget", "follow None Pending"]
+    assert not desk.reports.of(old.uid)
+    desk.look()
+    assert desk.shown.calls.count("forget") == 1
 
 
 def test_a_fault_is_tried_again_and_stops_no_other_job(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,17 @@ READY, TRAINING, STARTING = AgentState.READY, AgentState.TRAINING, AgentState.ST
 KILLED = Failure(world=1, cause=FailureCause.RANK_KILLED, rank=1, signal=9)
 
 
+def test_a_reason_that_a_newer_operator_gave_stops_no_decision() -> None:
+    """A reason is a word that may be added, as after a rollback; the next look replaces it by one of ours."""
+    play = Play(a_job())
+    play.look()
+    newer = tuple(condition.model_copy(update={"reason": "Novel"}) for condition in play.status.conditions)
+    play.status = play.status.model_copy(update={"conditions": newer})
+    play.look()
+    assert play.said(ConditionType.RUNNING)[1] is Reason.STARTING
+    assert play.status.phase == "Starting"
+
+
 def test_a_job_gets_as_many_pods_as_it_wants() -> None:
     play = Play(a_job().workers(3))
     decision = play.look()

@@ -25,6 +25,10 @@ class Hub:
     is_private: bool = False
     is_gated: bool = False
     is_ill: bool = False
+    has_xet: bool = False
+    """Whether it offers large files by its other protocol too, which it does not speak here."""
+    denial: int | None = None
+    """How it answers to a token that it does not accept."""
     given: list[str] = field(default_factory=list)
     """Files that were sent, in order."""
 
@@ -36,6 +40,8 @@ class Hub:
             return _send(request, 404, {"X-Error-Code": "RepoNotFound"})
         if self.is_gated:
             return _send(request, 403, {"X-Error-Code": "GatedRepo"})
+        if self.denial is not None:
+            return _send(request, self.denial, {"X-Error-Message": "Invalid credentials in Authorization header"})
         for beginning, give in ((f"/api/models/{NAME}", self._list), (f"/{NAME}/resolve/", self._give)):
             if path.startswith(beginning):
                 return give(request, path.removeprefix(beginning))
@@ -56,7 +62,10 @@ class Hub:
             return _send(request, 404, {"X-Error-Code": "EntryNotFound"})
         if request.command == "GET":
             self.given.append(name)
-        return _send(request, 200, {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": COMMIT}, file.read_bytes())
+        headers = {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": COMMIT}
+        if self.has_xet and name.endswith(".safetensors"):
+            headers |= {"X-Xet-Hash": "0" * 64, "X-Xet-Refresh-Route": f"{self.endpoint}/xet"}
+        return _send(request, 200, headers, file.read_bytes())
 
 
 def _etag(file: Path) -> str:

@@ -3,9 +3,12 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from httpx2 import Request, Response
 from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
 
 from everstep_trainer.errors import RefusedError, StorageError
 from everstep_trainer.model.source import fetch, fetched, resolve
@@ -85,6 +88,34 @@ def test_what_the_hub_does_not_give_is_refused_with_what_to_change(
     with pytest.raises(RefusedError) as refused:
         resolve(address, with_weights=True)
     assert sentence in refused.value.sentence
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_token_that_is_not_accepted_is_refused_with_what_to_renew(hub: Hub, tmp_path: Path, code: int) -> None:
+    """Both when the model is looked up and, if the token ends meanwhile, when a file is fetched."""
+    found = resolve(NAME, with_weights=True)
+    hub.denial = code
+
+    for ask in (lambda: resolve(NAME, with_weights=True), lambda: fetch(found, tmp_path / "cache")):
+        with pytest.raises(RefusedError, match=r"HF_TOKEN in spec\.credentials is not accepted; renew it"):
+            ask()
+
+
+def test_a_signature_in_an_address_is_not_told(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage behind the hub denies a signed address that has become too old: a fault that passes."""
+    found = resolve(NAME, with_weights=True)
+
+    def deny(*_: Any, **__: Any) -> None:
+        request = Request("GET", "https://storage.invalid/file?X-Signature=secret&X-Expires=1")
+        text = f"403 Forbidden for url '{request.url}' at {request.url}."
+        raise HfHubHTTPError(text, response=Response(403, request=request))
+
+    monkeypatch.setattr("everstep_trainer.model.hub.hf_hub_download", deny)
+
+    with pytest.raises(StorageError, match=r"for url 'https://storage\.invalid/file' at") as failed:
+        fetch(found, tmp_path / "cache")
+    assert "secret" not in str(failed.value)
+    assert hub.given == []
 
 
 def test_a_hub_that_must_not_be_asked_is_refused(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,9 @@ from everstep_api.wire.ranks import EvaluationMade
 from everstep_api.wire.sync import Resumed, StatePoint
 from everstep_trainer.data.audit import audit
 from everstep_trainer.entry import RESULT, Result
+from everstep_trainer.errors import RefusedError
 from everstep_trainer.objects import Store
+from everstep_trainer.plan import Plan
 from everstep_trainer.predecessor import Predecessor, have_predecessor
 from tests.unit.rank.agents import JOB, Agent
 from tests.unit.rank.jobs import a_spec
@@ -169,3 +171,47 @@ def test_nothing_is_taken_up_of_other_data_or_files_or_without_a_checkpoint(
 
     shutil.rmtree(folder / "store" / JOB.namespace / JOB.name / "before")
     assert taken_up(folder, spec, uid="after") is None
+
+
+def _path_of(folder: Path, uid: str, name: str) -> Path:
+    return folder / "store" / JOB.namespace / JOB.name / uid / name
+
+
+@pytest.mark.parametrize("name", ["plan.json", "worlds/1.json", "ledger/1-2.jsonl"])
+def test_a_damaged_folder_of_an_earlier_job_is_told_and_stops_no_new_one(
+    agent: Agent, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    folder, spec = a_finished_job(agent, tmp_path)
+    assert _path_of(folder, JOB.uid, name).exists()
+    _path_of(folder, JOB.uid, name).write_text("{")
+
+    assert taken_up(folder, spec) is None
+    assert f"the earlier job {JOB.uid} " in caplog.text
+    assert "is not taken up" in caplog.text
+
+
+def test_a_plan_of_a_release_before_recomputation_could_be_chosen_is_taken_up(agent: Agent, tmp_path: Path) -> None:
+    folder, spec = a_finished_job(agent, tmp_path)
+    path = _path_of(folder, JOB.uid, "plan.json")
+    plan = json.loads(path.read_text())
+    assert plan.pop("recompute") == "none"
+    path.write_text(json.dumps(plan))
+
+    assert taken_up(folder, spec) == EARLIER
+    assert Plan.from_json(path.read_bytes()).recompute == "selective", "as such a release did"
+
+
+def test_what_was_taken_over_once_is_not_read_from_the_earlier_job_again(agent: Agent, tmp_path: Path) -> None:
+    """Until the job has a checkpoint, each of its worlds asks; what is missing then was cut off, and is taken over."""
+    folder, spec = a_finished_job(agent, tmp_path)
+    assert taken_up(folder, spec, uid="u2") == EARLIER
+    _path_of(folder, "u2", "ledger/0-2.jsonl").unlink()
+    assert taken_up(folder, spec, uid="u2") == EARLIER
+    assert len(_path_of(folder, "u2", "ledger/0-2.jsonl").read_text().splitlines()) == 2
+
+    shutil.rmtree(_path_of(folder, JOB.uid, ""))
+
+    assert taken_up(folder, spec, uid="u2") == EARLIER
+    _path_of(folder, "u2", "plan.json").unlink()
+    with pytest.raises(RefusedError, match=r"earlier job u1, but .*/u1 is gone\. Put it back, or delete the job and"):
+        taken_up(folder, spec, uid="u2")

@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     # Whether there is a GPU is asked without opening it, which a child could not do again.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    # Its threads and their pauses heed no timeout of ours, and it asks further hosts than HF_ENDPOINT.
+    "HF_HUB_DISABLE_XET": "1",
 }
 """Set where the worker's own environment is silent, before anything heavy is imported."""
 

@@ -44,8 +44,8 @@ class Plan:
     row_length: int
     hyperparameters: Hyperparameters
     batches: Batches
-    recompute: Recompute
-    """What the backward pass computes again."""
+    recompute: Recompute = "selective"
+    """What the backward pass computes again. Earlier releases, whose plans do not say it, did so."""
     training: RowCounts
     validation: RowCounts | None = None
     """None where nothing is held out."""

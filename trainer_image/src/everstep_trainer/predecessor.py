@@ -12,7 +12,8 @@ from everstep_api.job import TrainingJobSpec
 from everstep_api.wire.decode import MalformedMessageError, decode, encode
 from everstep_api.wire.ranks import Job
 from everstep_api.wire.sync import StatePoint
-from everstep_trainer.data.ledger import name_of, read_ledger, to_text
+from everstep_trainer.data.ledger import Line, name_of, read_ledger, to_text
+from everstep_trainer.errors import DamagedError, RefusedError
 from everstep_trainer.objects import Store
 from everstep_trainer.plan import PLAN, Plan
 from everstep_trainer.planning import resolve_all
@@ -59,7 +60,7 @@ def have_predecessor(storage: Store, job: Job, spec: TrainingJobSpec) -> Predece
         run.put_if_absent(PREDECESSOR, encode(found))
         text = run.get(PREDECESSOR)
     chosen: Predecessor = decode(text, Predecessor)
-    _inherit(folder_of_job(storage, job, chosen.uid), run, chosen.points[0])
+    _have_inheritance(folder_of_job(storage, job, chosen.uid), run, chosen)
     return chosen
 
 
@@ -69,10 +70,10 @@ def _find(storage: Store, job: Job, spec: TrainingJobSpec) -> Predecessor | None
     found: list[tuple[float, Predecessor, Plan]] = []
     for uid in storage.under(f"{job.namespace}/{job.name}").folders():
         run = folder_of_job(storage, job, uid)
-        plan = _plan_of(run)
-        if uid == job.uid or plan is None or plan.recipe_hash != wanted:
+        plan = _plan_of(run, uid) if uid != job.uid else None
+        if plan is None or plan.recipe_hash != wanted:
             continue
-        points = tuple(valid_points(run, Fence(run, 0).records()))
+        points = _points_of(run, uid)
         committed = run.head(f"{folder_of(points[0])}/manifest.json") if points else None
         if committed is not None:
             found.append((committed.modified_s, Predecessor(uid=uid, points=points), plan))
@@ -86,12 +87,24 @@ def _find(storage: Store, job: Job, spec: TrainingJobSpec) -> Predecessor | None
     return newest
 
 
-def _plan_of(run: Store) -> Plan | None:
+def _plan_of(run: Store, uid: str) -> Plan | None:
     text = run.find(PLAN)
     try:
         return Plan.from_json(text) if text is not None else None
-    except MalformedMessageError:
-        return None  # of a release that planned otherwise
+    except MalformedMessageError as error:
+        log.warning("The plan of the earlier job %s cannot be read, so its work is not taken up: %s", uid, error)
+        return None
+
+
+def _points_of(run: Store, uid: str) -> tuple[StatePoint, ...]:
+    """Its checkpoints that may be gone on from, if its ledger, which the job's own audit needs, can be read as well."""
+    try:
+        points = tuple(valid_points(run, Fence(run, 0).records()))
+        read_ledger(run)
+    except DamagedError as error:
+        log.warning("The folder of the earlier job %s is damaged, so its work is not taken up: %s", uid, error)
+        return ()
+    return points
 
 
 def _reads_the_same(plan: Plan, spec: TrainingJobSpec) -> bool:
@@ -103,14 +116,29 @@ def _reads_the_same(plan: Plan, spec: TrainingJobSpec) -> bool:
     return files == found and then == [(source.address, source.role, source.objects) for source in now.data]
 
 
-def _inherit(earlier: Store, run: Store, point: StatePoint) -> None:
-    """Have the plan, and the ledger up to the state; what is there already stays."""
-    run.put_if_absent(PLAN, earlier.get(PLAN))
+def _have_inheritance(earlier: Store, run: Store, chosen: Predecessor) -> None:
+    """Have the earlier plan, and the ledger up to the state, in the job's own folder; what is there already stays.
+
+    Raises:
+        RefusedError: the earlier folder is gone before the job has a checkpoint of its own.
+    """
+    ledger = name_of(StatePoint(world=EARLIER_WORLD, step=chosen.points[0].step))
+    if run.head(PLAN) is not None and run.head(ledger) is not None:
+        return
+    plan = earlier.find(PLAN)
+    if plan is None:
+        raise RefusedError(
+            f"The job goes on with the work of the earlier job {chosen.uid}, but {earlier.uri} is gone. Put it back, or"
+            " delete the job and apply it again to begin anew."
+        )
+    run.put_if_absent(PLAN, plan)
+    run.put_if_absent(ledger, to_text(_lines_up_to(earlier, chosen.points[0])))
+
+
+def _lines_up_to(earlier: Store, point: StatePoint) -> list[Line]:
     worlds = Fence(earlier, 0).records()
-    lines = [
+    return [
         replace(line, world=EARLIER_WORLD)
         for line in read_ledger(earlier)
         if line.step <= point.step and is_valid(StatePoint(world=line.world, step=line.step), worlds)
     ]
-    if lines:
-        run.put_if_absent(name_of(StatePoint(world=EARLIER_WORLD, step=point.step)), to_text(lines))

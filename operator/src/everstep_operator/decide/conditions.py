@@ -142,8 +142,8 @@ def _occasion(scene: Scene) -> Reason:
     """
     if scene.loss is not None or _was_lost(scene.seen):
         return Reason.RECOVERING
-    said = {item.type: Reason(item.reason) for item in scene.seen.job.status.conditions}.get(ConditionType.RUNNING)
-    return said if said in {Reason.RECOVERING, Reason.RESIZING} else Reason.STARTING
+    said = {item.type: item.reason for item in scene.seen.job.status.conditions}.get(ConditionType.RUNNING)
+    return Reason(said) if said in {Reason.RECOVERING, Reason.RESIZING} else Reason.STARTING
 
 
 def _was_lost(seen: Observation) -> bool:

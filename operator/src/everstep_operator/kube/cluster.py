@@ -1,12 +1,12 @@
 """A Kubernetes cluster as the reconciler sees it: jobs read and written at the API server, pods from memory."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from everstep_api.job import API_VERSION, DEFAULT_CONTROLLER, KIND
+from everstep_api.reading import read_status
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ClusterError, ConflictError, RefusedError, UnreachableError
@@ -77,8 +77,7 @@ class KubeCluster:
             generation=metadata["generation"],
             version=metadata["resourceVersion"],
             spec=spec,
-            # As text: strictness takes a date for one only where it reads JSON.
-            status=TrainingJobStatus.model_validate_json(json.dumps(manifest.get("status", {}))),
+            status=read_status(TrainingJobStatus, manifest.get("status", {})),
             is_deleted="deletionTimestamp" in metadata,
         )
 
@@ -157,7 +156,11 @@ class KubeCluster:
             )
 
     async def write_status(self, job: Job, status: TrainingJobStatus) -> None:
-        """See `Cluster`."""
+        """See `Cluster`.
+
+        What a newer operator wrote and this one does not know is gone after this write, as `everstep_api.reading` says:
+        it tells of a moment that is over. Of a job on which nothing changes here nothing is written, so there it stays.
+        """
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,

@@ -3,15 +3,17 @@
 A revision is resolved once, to the commit that it names then; files are fetched by that commit.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined] # HTTPError: of whichever client it asks by
     GatedRepoError,
+    HfHubHTTPError,
     HTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -25,6 +27,8 @@ _SCHEME = "hf://"
 _TIMEOUT_S = 30.0
 _OWN_FOLDER = ".cache"
 """What huggingface_hub leaves beside files that it has fetched."""
+_QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
+"""An address to which the hub refers may carry a signature, which opens the file to whoever reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +115,22 @@ def _asking(address: str) -> Iterator[None]:
             " as s3://bucket/models/name."
         ) from error
     except (HTTPError, OSError) as error:
-        raise StorageError(f"The hub does not give {address}: {error}") from error
+        if _is_about_token(error):
+            raise RefusedError(
+                f"The hub does not give {address}: HF_TOKEN in spec.credentials is not accepted; renew it."
+            ) from error
+        raise StorageError(f"The hub does not give {address}: {_without_queries(error)}") from error
+
+
+def _is_about_token(error: Exception) -> bool:
+    """Whether the hub itself denies it; a storage to which it refers denies an address that has become too old."""
+    answer = error if isinstance(error, HfHubHTTPError) else error.__cause__
+    return (
+        isinstance(answer, HfHubHTTPError)
+        and answer.response.status_code in {401, 403}
+        and str(answer.response.url).startswith(constants.ENDPOINT)
+    )
+
+
+def _without_queries(error: Exception) -> str:
+    return _QUERY.sub(r"\1", str(error))
