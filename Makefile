@@ -51,6 +51,8 @@ lint: install ## style, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m everstep_api.crd --check $(CRD_FOLDERS)
+	$(BIN)/python -m everstep_api.reasons_page --check
+	$(BIN)/python -m monitoring --check
 	if helm=$$(ls -t "$(BUILT)"/*/helm 2>/dev/null | head -1) && [ -n "$$helm" ] || helm=$$(command -v helm); then
 	  "$$helm" lint --strict --quiet charts/everstep
 	else
@@ -66,8 +68,12 @@ format: install ## mend what ruff and gofmt can mend
 	$(BIN)/ruff format .
 	if command -v gofmt >/dev/null; then gofmt -w devcluster/go; fi
 
-crds: install ## write crds/, and the chart's copy, from the models
+crds: install ## write crds/, the chart's copy, and docs/events.md, from the models
 	$(BIN)/python -m everstep_api.crd $(CRD_FOLDERS)
+	$(BIN)/python -m everstep_api.reasons_page
+
+dashboards: install ## write the dashboards of Grafana from the code
+	$(BIN)/python -m monitoring
 
 test: install ## every test; says at the end how long each part took
 	@took=""
@@ -86,10 +92,16 @@ test-api: programs ## resource and operator on a real kube-apiserver, a few minu
 	$(BIN)/pytest tests/api $(ARGS)
 
 test-fabric: install ## whole jobs and their faults on this machine, without a cluster
+	$(CLUSTER) build prometheus
 	$(BIN)/pytest tests/fabric $(ARGS)
 
 test-cluster: programs ## real nodes and their faults (as root on Linux, or on the cluster of DEVCLUSTER_CONTEXT)
 	$(BIN)/pytest tests/cluster $(ARGS)
+
+# -- measurements: they print tables and assert nothing ------------------------------------------------------------
+
+bench-overhead: install ## a step of ours beside a plain PyTorch loop on the same cores (ARGS=MODEL-FOLDER)
+	$(BIN)/python -m benchmarks.overhead $(ARGS)
 
 # -- the development cluster --------------------------------------------------------------------------------------
 
@@ -110,4 +122,4 @@ clean: ## remove the environment and caches of this folder; ~/.cache/everstep ho
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo install lock lint format crds test test-unit test-api test-fabric test-cluster programs cluster cluster-down image clean
+.PHONY: help demo install lock lint format crds dashboards test test-unit test-api test-fabric test-cluster bench-overhead programs cluster cluster-down image clean

@@ -9,6 +9,8 @@ from examples.demo.problem import DemoError
 from examples.prepare.delivery import MODEL_FOLDER
 
 _HELD_OUT = "data/docstrings-validation.jsonl"
+_QUESTION = 1
+"""A short function, on which the model chats before its training."""
 _ANSWER_TIMEOUT_S = 300
 
 
@@ -21,7 +23,7 @@ def tell_answers(status: TrainingJobStatus, bucket: str) -> None:
     if status.output is None:
         raise DemoError("The job is complete, but its status names no model.", "make demo")
     command = [sys.executable, "-m", "examples.show", "--base", f"{bucket}/{MODEL_FOLDER}"]
-    command += ["--tuned", status.output.uri, "--held-out", f"{bucket}/{_HELD_OUT}"]
+    command += ["--tuned", status.output.uri, "--held-out", f"{bucket}/{_HELD_OUT}", f"--index={_QUESTION}"]
     try:
         subprocess.run(command, check=True, cwd=PROJECT, timeout=_ANSWER_TIMEOUT_S)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

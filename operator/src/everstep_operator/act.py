@@ -33,7 +33,7 @@ class Actor:
         """Delete and create the pods; return whether the cluster refused one that it had not refused before."""
         for doomed in decision.delete:
             await self._cluster.delete_pod(job, doomed)
-        if not decision.create and not decision.is_pin_lost:
+        if not decision.create and not decision.prepares:
             return False
         try:
             if decision.create and decision.is_rehearsed:

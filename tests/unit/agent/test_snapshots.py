@@ -15,7 +15,7 @@ from everstep_agent import copies, snapshots
 from everstep_agent.copies import Copies, buddies, find_inventories
 from everstep_agent.snapshot_server import SnapshotServer
 from everstep_agent.snapshots import Admission, DamagedCopyError, Shelf, WrongSecretError
-from everstep_api.wire.ranks import SnapshotTaken
+from everstep_api.wire.ranks import Held, SnapshotTaken
 from everstep_api.wire.snapshots import BLOCK_BYTES, Head, HeldPart, Inventory, write_head
 from everstep_api.wire.sync import Member, Run, StatePoint, Wait
 
@@ -185,10 +185,12 @@ def test_a_snapshot_is_held_when_the_buddy_has_it_and_found_there(tmp_path: Path
     async def play() -> None:
         async with serving(theirs) as address, aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             run = a_run(a_member(0), a_member(1, address=address))
-            told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            told: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
             taken = SnapshotTaken(point=POINT, name="pod-0.0.B", copies=1)
             Copies(session, mine, group).begin(run, 0, 0, taken, told.set_result)
-            assert await asyncio.wait_for(told, 10)
+            held = await asyncio.wait_for(told, 10)
+            assert (held.step, held.is_held) == (7, True)
+            assert held.seconds > 0
             assert theirs.parts() == mine.parts()
             own = Inventory(address="10.0.0.0:8470", parts=())
             found = await find_inventories(session, run, own=own)
@@ -207,9 +209,9 @@ def test_a_buddy_that_is_gone_is_told_after_some_attempts(tmp_path: Path, monkey
     async def play() -> None:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             run = a_run(a_member(0), a_member(1, address="127.0.0.1:9"))
-            told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            told: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
             taken = SnapshotTaken(point=POINT, name="pod-0.0.B", copies=1)
             Copies(session, mine, group).begin(run, 0, 0, taken, told.set_result)
-            assert not await asyncio.wait_for(told, 10)
+            assert not (await asyncio.wait_for(told, 10)).is_held
 
     asyncio.run(play())

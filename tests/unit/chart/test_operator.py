@@ -38,6 +38,12 @@ def test_the_operator_is_told_each_namespace_to_watch() -> None:
     assert settings_of(rendered({"watchNamespaces": ["a", "b"]})).namespaces == ("a", "b")
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_jobs_get_network_policies_unless_the_release_is_without(*, wanted: bool) -> None:
+    settings = settings_of(rendered({"networkPolicies": {"enabled": wanted}}))
+    assert settings.operator.network_policies == wanted
+
+
 @pytest.mark.parametrize(
     ("release", "name"), [("everstep", "everstep"), ("lab", "everstep-lab"), ("my-everstep", "my-everstep")]
 )

@@ -147,7 +147,7 @@ class Play:
         decision = decide(self.observation)
         for doomed in decision.delete:
             self.pods[doomed.uid] = replace(self.pods[doomed.uid], is_deleted=True)
-        if decision.create or decision.is_pin_lost:
+        if decision.create or decision.prepares:
             self.pin = decision.pin
         for new in decision.create:
             self.now += timedelta(milliseconds=1)

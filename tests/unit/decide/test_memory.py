@@ -2,7 +2,8 @@
 
 import pytest
 
-from everstep_api.wire.sync import AgentState, MemoryTier, Pause, StatePoint, Wait
+from everstep_api.conditions import ConditionType
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, MemoryTier, Pause, StatePoint, Wait
 from tests.builders import JobBuilder, a_job
 from tests.unit.decide.play import Play
 
@@ -37,6 +38,17 @@ def test_the_status_says_why_there_are_none() -> None:
     assert play.status.checkpoints.memory is not None
     assert play.status.checkpoints.memory.step is None
     assert play.status.checkpoints.memory.message == "2,000 MiB are needed and 100 are left."
+
+
+def test_a_recovery_says_the_step_that_memory_has() -> None:
+    play = Play(a_job().workers(2)).training(step=8)
+    holding(play, 7, 7).look()
+    failure = Failure(world=1, cause=FailureCause.RANK_KILLED, rank=1, signal=9)
+    snapshots = (StatePoint(world=1, step=7),)
+    tier = MemoryTier(every_steps=2)
+    play.reports_as(1, TRAINING, world=1, snapshots=snapshots, memory=tier, failure=failure).look()
+    play.look()
+    assert "World 2 takes up step 8 with 2 workers." in play.said(ConditionType.RUNNING)[2]
 
 
 WITHOUT_COPIES = ("spec.checkpoint.snapshots.copies", 0)

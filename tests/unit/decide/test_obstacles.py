@@ -160,7 +160,7 @@ def test_a_container_that_is_not_made_for_long_is_told_of() -> None:
     play.look()
     play.pod(0, node="node1", scheduled=play.now).passing(59).look()
     assert "node1" not in play.said(ConditionType.RUNNING)[2]
-    play.passing(1).look()
+    assert play.passing(1).look().prepares, "it may lack the job's own ConfigMap"
     _, reason, said = play.said(ConditionType.RUNNING)
     assert reason is Reason.STARTING
     assert "Worker 0 has waited on the node node1 for more than a minute" in said

@@ -102,12 +102,6 @@ def test_a_folder_that_is_not_complete_is_refused(
         resolve(f"file://{folder}", with_weights=with_weights)
 
 
-@pytest.mark.parametrize("address", ["hf://org/name@main", "org/name"])
-def test_a_model_of_the_hub_is_refused_with_what_to_do(address: str) -> None:
-    with pytest.raises(RefusedError, match="copy its files into a store"):
-        resolve(address, with_weights=True)
-
-
 @pytest.mark.parametrize("kind", [BertForMaskedLM, BertModel])
 def test_a_model_of_another_task_is_refused_by_its_class(tmp_path: Path, kind: type[BertModel]) -> None:
     config = BertConfig(

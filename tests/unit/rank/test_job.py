@@ -11,7 +11,6 @@ from everstep_api.wire.ranks import (
     Fenced,
     Left,
     Planned,
-    Refused,
     Saved,
     Stepped,
     StopAfterStep,
@@ -157,13 +156,3 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(agent: Agent, t
     assert corrected.resume.step < newest
     assert "is damaged" in agent.output()
     assert audit(run_of(tmp_path)).is_complete
-
-
-def test_a_job_that_cannot_be_done_is_refused_with_a_sentence(agent: Agent, tmp_path: Path) -> None:
-    spec = a_spec(tmp_path, replicas=1)
-    (tmp_path / "text.jsonl").write_text('{"text": "one"}\nno record\n')
-    pid, rank = a_warm_rank(agent)
-    rank.tell(an_enter(spec))
-
-    assert "Line 2 of" in rank.hear_until(Refused).sentence
-    assert agent.exit_of(pid).exit_code == 1

@@ -141,6 +141,14 @@ def test_how_often_is_told_once_and_again_when_it_has_changed_much() -> None:
     assert rank.line.told == [MemoryTier(every_steps=4)]
 
 
+def test_the_cost_has_the_copies_of_the_agents_in_it() -> None:
+    rank = Rank()
+    rank.step(1)
+    assert rank.tier.cost_s == rank.files.cost_s
+    rank.step(2, says=Held(step=1, seconds=1.0))
+    assert rank.tier.cost_s > 0.3 * 1.0
+
+
 @pytest.mark.parametrize(
     ("cost_s", "step_s", "wanted"),
     [

@@ -11,7 +11,7 @@ import aiohttp
 from everstep_agent.backoff import Backoff
 from everstep_agent.snapshots import HEAD_BYTES, Shelf
 from everstep_api.wire.decode import MalformedMessageError, decode
-from everstep_api.wire.ranks import SnapshotTaken
+from everstep_api.wire.ranks import Held, SnapshotTaken
 from everstep_api.wire.snapshots import FILE, HEAD, Inventory
 from everstep_api.wire.sync import Member, Run
 
@@ -24,6 +24,8 @@ _SLOWEST_BYTES_PER_S = 10_000_000
 """A copy that comes slower than this is given up."""
 _INVENTORY_TIMEOUT_S = 1.0
 """Of one holder: whoever gives no answer in a second is taken for gone, and what only it holds for lost."""
+
+Told = Callable[[Held], None]
 
 
 def buddies(run: Run, place: int, copies: int) -> tuple[Member, ...]:
@@ -42,15 +44,12 @@ class Copies:
         self._group = group
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def begin(self, run: Run, place: int, slot: int, taken: SnapshotTaken, told: Callable[[bool], None]) -> None:
+    def begin(self, run: Run, place: int, slot: int, taken: SnapshotTaken, told: Told) -> None:
         """Bring it to all buddies, then tell whether they hold it."""
         if slot in self._tasks:
             self._tasks[slot].cancel()
         wanted = buddies(run, place, taken.copies)
-        if not wanted:
-            told(True)  # noqa: FBT003 - the answer to one question
-        else:
-            self._tasks[slot] = self._group.create_task(self._bring(run, wanted, taken, told))
+        self._tasks[slot] = self._group.create_task(self._bring(run, wanted, taken, told))
 
     def stop(self) -> None:
         """Send nothing any more."""
@@ -58,11 +57,11 @@ class Copies:
             task.cancel()
         self._tasks.clear()
 
-    async def _bring(
-        self, run: Run, wanted: tuple[Member, ...], taken: SnapshotTaken, told: Callable[[bool], None]
-    ) -> None:
+    async def _bring(self, run: Run, wanted: tuple[Member, ...], taken: SnapshotTaken, told: Told) -> None:
+        begin = asyncio.get_running_loop().time()
         results = await asyncio.gather(*(self._bring_to(member, run.secret, taken) for member in wanted))
-        told(all(results))
+        seconds = asyncio.get_running_loop().time() - begin if wanted else 0.0
+        told(Held(step=taken.point.step, is_held=all(results), seconds=seconds))
 
     async def _bring_to(self, member: Member, secret: str, taken: SnapshotTaken) -> bool:
         backoff = Backoff(first_s=0.05, longest_s=1.0)

@@ -43,6 +43,8 @@ class Holding:
         self._search: asyncio.Task[None] | None = None
         self._names: dict[int, str] = {}
         """By slot, the name of the last snapshot of this world."""
+        self._is_tidy = False
+        """Whether what older worlds left was removed in this world."""
 
     def stem(self, slot: int) -> str:
         """Where the rank of a slot writes its snapshots."""
@@ -60,13 +62,14 @@ class Holding:
         A rank writes its other file only when the last snapshot is held by all: what older worlds left is then useless.
         """
         slot, taken, run = order.slot, order.taken, order.run
-        if self._names.get(slot, taken.name) != taken.name:
+        if not self._is_tidy and self._names.get(slot, taken.name) != taken.name:
+            self._is_tidy = True
             self.shelf.tidy(run.world, own=self._pod_uid, slots=run.ranks_per_worker)
         self._names[slot] = taken.name
 
-        def told(is_held: bool) -> None:  # noqa: FBT001 - the answer to one question
-            self._tell(slot, Held(step=taken.point.step, is_held=is_held))
-            if is_held:
+        def told(held: Held) -> None:
+            self._tell(slot, held)
+            if held.is_held:
                 self._happen(SnapshotHeld(world=run.world, slot=slot, point=taken.point))
 
         self._copies.begin(run, order.place, slot, taken, told)
@@ -74,6 +77,7 @@ class Holding:
     def stop(self) -> None:
         """The world is over for this worker; what it holds stays."""
         self._names.clear()
+        self._is_tidy = False
         self._copies.stop()
         if self._search is not None:
             self._search.cancel()

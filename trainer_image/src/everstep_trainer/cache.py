@@ -1,5 +1,6 @@
 """The worker's cache folder: what is fetched once for all ranks that share it, and can be had again."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from everstep_trainer.errors import DamagedError
+from everstep_trainer.errors import DamagedError, RefusedError
 from everstep_trainer.objects import Store
 
 
@@ -20,11 +21,34 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Write below the path, or say that the volume is full.
+
+    Raises:
+        RefusedError: it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise RefusedError(
+            f"The volume of {path} is full; set spec.workers.cache to a larger one, such as"
+            " {emptyDir: {sizeLimit: 50Gi}}, on a node that has as much."
+        ) from error
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Create or replace the file so that nobody ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Create or replace the file so that nobody ever sees a part of it.
+
+    Raises:
+        RefusedError: the volume is full.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
+    with room_for(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
     draft.replace(path)
 
 

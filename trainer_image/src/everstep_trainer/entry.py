@@ -11,6 +11,7 @@ from everstep_api.wire.ranks import Enter, Inventories, Job, JoinStore, StoreOpe
 from everstep_api.wire.snapshots import Inventory
 from everstep_api.wire.sync import Evaluated, Resumed, StatePoint
 from everstep_trainer.context import JobContext
+from everstep_trainer.errors import DeniedError
 from everstep_trainer.objects import Store
 from everstep_trainer.parallel.world import Place, enter, join_store, open_store
 from everstep_trainer.predecessor import EARLIER_WORLD, folder_of_job, have_predecessor
@@ -122,7 +123,8 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     found = None
     if place.is_first:
         held = line.wait_for(Inventories).found if message.snapshots is not None else ()
-        found = _look(storage, job, spec, fence, held)
+        look = _look_first if place.world == 1 else _look
+        found = look(storage, job, spec, fence, held)
         store = open_store(timeout_s=timeout_s)
         line.tell(StoreOpened(port=store.port, resume=found.newest))
     else:
@@ -143,6 +145,16 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
 
 def _order(resumed: Resumed) -> tuple[int, int, bool]:
     return resumed.world, resumed.step, resumed.tier == "Memory"
+
+
+def _look_first(
+    storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence, held: tuple[Inventory, ...]
+) -> Beginning:
+    """The same for the first world: what denies itself now was never right; later it may be keys that are renewed."""
+    try:
+        return _look(storage, job, spec, fence, held)
+    except DeniedError as error:
+        raise error.refused() from error
 
 
 def _look(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence, held: tuple[Inventory, ...]) -> Beginning:

@@ -6,6 +6,7 @@ TrainerError
 ├── MalformedRecordError  a record of the data is none; what reads the record says where it stands
 ├── DamagedError   bytes that were read are not those that were written
 └── StorageError   the storage did not do what it was asked; it may do so later
+    └── DeniedError  it will not: there is no such bucket, or these keys do not open it
 """
 
 
@@ -39,3 +40,11 @@ class DamagedError(TrainerError):
 
 class StorageError(TrainerError):
     """The storage did not do what it was asked."""
+
+
+class DeniedError(StorageError):
+    """There is no such bucket or folder, or the keys do not open it: asking again is in vain."""
+
+    def refused(self) -> RefusedError:
+        """The same, where it ends the job."""
+        return RefusedError(f"{self} Make sure that the bucket exists and that spec.credentials holds the keys to it.")

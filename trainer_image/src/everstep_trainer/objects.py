@@ -25,7 +25,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
-from everstep_trainer.errors import RefusedError, StorageError
+from everstep_trainer.errors import DeniedError, RefusedError, StorageError
 
 REQUEST_TIMEOUT = timedelta(seconds=30)
 """For one request; uploads go in parts of 8 MiB, which 2 Mbit/s carry in this time."""
@@ -230,15 +230,19 @@ class Store:
         except AlreadyExistsError as error:
             raise FileExistsError(name) from error
         except FileNotFoundError as error:
-            if verb not in _WRITES:
+            if verb not in _OF_BUCKETS:
                 raise
-            raise StorageError(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
+            raise DeniedError(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
         except (BaseError, OSError, ValueError) as error:
-            raise StorageError(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
+            kind = DeniedError if _DENIAL.search(str(error)) else StorageError
+            raise kind(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
 
 
-_WRITES = {"create", "write"}
+_OF_BUCKETS = {"create", "write", "list"}
 """Where nothing can be missing but the bucket itself."""
+_DENIAL = re.compile(r"status code: 40[134]\b|\(os error (13|20|30)\)")
+"""Of obstore's text: it has a class of its own for some of these answers, but none for those to a list. Of a folder: it
+is closed, none, or on a file system for reading alone."""
 _ANSWER = re.compile(r"<\?xml.*", re.DOTALL)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 

@@ -4,11 +4,9 @@ Rank 0 resolves what is read and tells the others, all prepare tokens, rank 0 co
 worlds that plan at once agree on the one that was put first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 
-import numpy as np
 import torch
 
 from everstep_api.data import Source
@@ -17,15 +15,13 @@ from everstep_api.recipe import Recipe
 from everstep_api.wire.decode import decode, encode
 from everstep_api.wire.sync import Phase
 from everstep_trainer.context import JobContext
+from everstep_trainer.counting import count_rows, count_training
 from everstep_trainer.data.formats import Format, format_of
 from everstep_trainer.data.masks import Chats
 from everstep_trainer.data.opening import STORES, PlannedSource, Role, open_packers
-from everstep_trainer.data.order import Integers
 from everstep_trainer.data.prepare import Maker, Preparation, tokenizer_digest
-from everstep_trainer.data.rows import Packer, Window
 from everstep_trainer.data.sources import SourceObject, line_number, parse, read_lines, resolve, split
 from everstep_trainer.derived import (
-    Batches,
     batches,
     busy_rows,
     hyperparameters,
@@ -34,11 +30,12 @@ from everstep_trainer.derived import (
     row_length,
     rows_that_fit,
 )
-from everstep_trainer.errors import DamagedError, MalformedRecordError, RefusedError
+from everstep_trainer.errors import DamagedError, DeniedError, MalformedRecordError, RefusedError
 from everstep_trainer.model.assets import Assets, Sources, load, resolve_sources
 from everstep_trainer.model.build import most_positions
+from everstep_trainer.model.trial import try_loss
 from everstep_trainer.objects import Store
-from everstep_trainer.plan import FORMAT, PLAN, Plan, RowCounts
+from everstep_trainer.plan import FORMAT, PLAN, Plan
 
 _PATIENCE = 3
 """Phases before the first step may take so many times `recovery.stepTimeoutSeconds`."""
@@ -100,6 +97,8 @@ def _make(context: JobContext, begin: Callable[[Phase], None], *, with_weights: 
     resolution: Resolution = decode(told, Resolution)
     files = resolution.files if with_weights else resolution.files.without_weights()
     assets = load(files, recipe, context.cache)
+    if context.world.place.is_first:
+        try_loss(assets.config)
     length = row_length(recipe, most_positions(assets.config))
     preparations = [_preparation(source, recipe, assets, length) for source in resolution.data]
     begin(Phase.PREPARE)
@@ -132,6 +131,13 @@ def resolve_all(recipe: Recipe) -> Resolution:
     Raises:
         RefusedError: something is not there, or cannot be read.
     """
+    try:
+        return _resolution(recipe)
+    except DeniedError as error:
+        raise error.refused() from error
+
+
+def _resolution(recipe: Recipe) -> Resolution:
     data = recipe.data
     sources = [
         *(_resolved(source, "train", source.weight) for source in data.train),
@@ -242,51 +248,6 @@ def _plan(context: JobContext, files: Sources, assets: Assets, sources: tuple[Pl
         batches=cut,
         recompute=again,
         training=training,
-        validation=_counted(validation, [list(validation.epoch(0))]) if validation is not None else None,
+        validation=count_rows(validation, [list(validation.epoch(0))]) if validation is not None else None,
         total_steps=-(-training.rows // cut.size),
     )
-
-
-def count_training(packer: Packer, recipe: Recipe, cut: Batches) -> RowCounts:
-    """The rows until the duration is over: those of whole epochs, of a number of steps, or of enough tokens."""
-    duration = recipe.duration
-    if duration.epochs is not None:
-        return _counted(packer, [list(packer.epoch(epoch)) for epoch in range(duration.epochs)])
-    epochs: list[list[Window]] = []
-    rows = tokens = 0
-    enough = duration.steps * cut.size if duration.steps is not None else None
-    for epoch in count():
-        epochs.append([])
-        for window in packer.epoch(epoch):
-            epochs[-1].append(window)
-            lengths = _tokens(packer, window)
-            if enough is None and duration.tokens is not None and tokens + lengths.sum() >= duration.tokens:
-                inside = int(np.searchsorted(np.cumsum(lengths), duration.tokens - tokens)) + 1
-                enough = -(-(rows + inside) // cut.size) * cut.size
-            rows += len(window.rows)
-            tokens += int(lengths.sum())
-            if enough is not None and rows >= enough:
-                return _counted(packer, epochs, rows=enough)
-    raise AssertionError  # epochs have no end
-
-
-def _counted(packer: Packer, epochs: list[list[Window]], *, rows: int | None = None) -> RowCounts:
-    windows = [window for epoch in epochs for window in epoch]
-    kept = list(_first_rows(windows, rows))
-    documents = [document for row in kept for document in row]
-    return RowCounts(
-        windows=tuple(tuple(len(window.rows) for window in epoch) for epoch in epochs),
-        rows=len(kept),
-        tokens=int(packer.corpus.lengths[documents].sum()),
-        targets=int(packer.corpus.targets[documents].sum()),
-    )
-
-
-def _first_rows(windows: list[Window], most: int | None) -> Iterator[tuple[int, ...]]:
-    rows = (row for window in windows for row in window.rows)
-    return rows if most is None else (row for _, row in zip(range(most), rows, strict=False))
-
-
-def _tokens(packer: Packer, window: Window) -> Integers:
-    """Tokens of each row of the window."""
-    return np.array([packer.corpus.lengths[list(row)].sum() for row in window.rows], dtype=np.int64)

@@ -98,7 +98,9 @@ def _reads_the_same(plan: Plan, spec: TrainingJobSpec) -> bool:
     """Whether the recipe's addresses hold now what they held then."""
     now = resolve_all(spec.recipe)
     then = [(source.address, source.role, source.preparation.objects) for source in plan.sources]
-    return plan.files == now.files and then == [(source.address, source.role, source.objects) for source in now.data]
+    files = [folder.files for folder in (plan.files.model, plan.files.tokenizer) if folder is not None]
+    found = [folder.files for folder in (now.files.model, now.files.tokenizer) if folder is not None]
+    return files == found and then == [(source.address, source.role, source.objects) for source in now.data]
 
 
 def _inherit(earlier: Store, run: Store, point: StatePoint) -> None:

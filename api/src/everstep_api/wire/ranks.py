@@ -265,6 +265,8 @@ class Held:
     step: int
     is_held: bool = True
     """False when a buddy did not take its copy: the snapshot is not asked for again, the next one may be."""
+    seconds: float = 0.0
+    """How long the copies took."""
     kind: Literal["held"] = "held"
 
 

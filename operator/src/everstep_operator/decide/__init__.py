@@ -22,6 +22,7 @@ from everstep_operator.decide.ending import after_the_end, deadlines, judge
 from everstep_operator.decide.facts import Observation
 from everstep_operator.decide.failures import Loss, loss_of, pause_asked, recorded
 from everstep_operator.decide.members import Standing, Standings, standings_of
+from everstep_operator.decide.obstacles import slow_start
 from everstep_operator.decide.pods import doomed_pods, plan_pods
 from everstep_operator.decide.world import WorldPlan, plan_world
 
@@ -85,7 +86,8 @@ def _go_on(
         status=status.going_on(accepted, scene, said, recoveries),
         spec=spec,
         pin=accepted.pin,
-        is_pin_lost=is_pin_lost(seen),
+        # A container that is not made may lack the job's own ConfigMap, which somebody may have deleted.
+        prepares=is_pin_lost(seen) or slow_start(pods.wanted, seen.now) is not None,
         create=tuple(replace(pod, image=image) for pod in pods.missing) if may_create else (),
         is_rehearsed=not _was_accepted(seen),
         delete=tuple(doomed_pods(pods, staying)),

@@ -49,8 +49,8 @@ class Decision:
     """The resolved spec; absent when the job's spec is none that can be acted upon."""
     pin: Pin | None = None
     """What the job is held to; in place before a pod is made."""
-    is_pin_lost: bool = False
-    """Whether the pin has to be put in place though no pod is made."""
+    prepares: bool = False
+    """Whether what there must be before pods has to be put in place though none is made."""
     create: tuple[NewPod, ...] = ()
     is_rehearsed: bool = False
     """Whether the first of `create` is tried by a dry run before any is made, since its template was never accepted."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from everstep_api.wire.decode import decode, encode
-from everstep_trainer.cache import locked, write_whole
+from everstep_trainer.cache import locked, room_for, write_whole
 from everstep_trainer.errors import RefusedError, StorageError
+from everstep_trainer.model.hub import download, is_of_hub, look_up
 from everstep_trainer.objects import Entry, Store
 
 CONFIG = "config.json"
@@ -65,26 +66,30 @@ def resolve(address: str, *, with_weights: bool) -> ModelFolder:
     Raises:
         RefusedError: the address is none that can be read, or there is no model or tokenizer in it.
     """
-    if address.startswith("hf://") or ("://" not in address and not address.startswith(("/", "."))):
-        raise RefusedError(
-            f"{address} is a model of the Hugging Face hub, which this release does not read; copy its files into a"
-            " store and write their address, such as s3://bucket/models/name."
-        )
-    entries = [entry for entry in Store.at(address).entries() if "/" not in entry.name]
+    found = _of_hub(address) if is_of_hub(address) else _of_store(address)
+    there = [file for file in found.files if "/" not in file.name]
+    _refuse_incomplete(address, [file.name for file in there], with_weights=with_weights)
     wanted = _OTHERS | _WEIGHTS if with_weights else _OTHERS
-    files = tuple(_file(entry) for entry in entries if PurePosixPath(entry.name).suffix in wanted)
-    _refuse_incomplete(address, entries, with_weights=with_weights)
-    return ModelFolder(address=address, files=files)
+    return replace(found, files=tuple(file for file in there if PurePosixPath(file.name).suffix in wanted))
+
+
+def _of_store(address: str) -> ModelFolder:
+    return ModelFolder(address=address, files=tuple(_file(entry) for entry in Store.at(address).entries()))
+
+
+def _of_hub(address: str) -> ModelFolder:
+    found = look_up(address)
+    files = tuple(ModelFile(name=file.name, size_bytes=file.size_bytes, etag=file.digest) for file in found.files)
+    return ModelFolder(address=found.address, files=files)
 
 
 def _file(entry: Entry) -> ModelFile:
     return ModelFile(name=entry.name, size_bytes=entry.size_bytes, etag=entry.etag or str(entry.modified_s))
 
 
-def _refuse_incomplete(address: str, entries: Sequence[Entry], *, with_weights: bool) -> None:
-    suffixes = {PurePosixPath(entry.name).suffix for entry in entries}
-    names = {entry.name for entry in entries}
-    if not entries:
+def _refuse_incomplete(address: str, names: Sequence[str], *, with_weights: bool) -> None:
+    suffixes = {PurePosixPath(name).suffix for name in names}
+    if not names:
         raise RefusedError(f"{address} holds no files; correct the address, or put a model there.")
     if with_weights and CONFIG not in names:
         raise RefusedError(f"{address} holds no {CONFIG}; put the files of a model there as transformers saves them.")
@@ -106,8 +111,11 @@ def fetch(folder: ModelFolder, cache: Path) -> Path:
     with locked(cache / "locks" / folder.digest):
         if (path / _LISTING).exists():
             return path
-        store = Store.at(folder.address)
-        sha256 = {file.name: _fetch_file(store, file, path) for file in folder.files}
+        if is_of_hub(folder.address):
+            sha256 = {file.name: _download(folder.address, file, path) for file in folder.files}
+        else:
+            store = Store.at(folder.address)
+            sha256 = {file.name: _fetch_file(store, file, path) for file in folder.files}
         write_whole(path / _LISTING, encode(Fetched(sha256=sha256)))
     return path
 
@@ -128,13 +136,20 @@ def _fetch_file(store: Store, file: ModelFile, path: Path) -> str:
     path.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     draft = path / f".{file.name}.draft"
-    with draft.open("wb") as out:
+    with room_for(path), draft.open("wb") as out:
         for start in range(0, file.size_bytes, _BLOCK_BYTES):
             block = store.get_range(file.name, start, min(_BLOCK_BYTES, file.size_bytes - start))
             digest.update(block)
             out.write(block)
     draft.replace(path / file.name)
     return digest.hexdigest()
+
+
+def _download(address: str, file: ModelFile, path: Path) -> str:
+    """Have one file of the hub, and return its sha256."""
+    download(address, file.name, path)
+    with (path / file.name).open("rb") as held:
+        return hashlib.file_digest(held, "sha256").hexdigest()
 
 
 def weight_files(path: Path) -> dict[str, Path]:

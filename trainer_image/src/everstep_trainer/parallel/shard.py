@@ -13,6 +13,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
+from everstep_trainer.errors import RefusedError
 from everstep_trainer.parallel.world import World
 
 Precision = Literal["bf16", "fp32"]
@@ -71,7 +72,10 @@ def chunk_of(name: str, parameter: Tensor) -> Chunk:
         )
         start, rows = min(offset[0], shape[0]), local[0]
         if local[1:] != shape[1:]:
-            raise NotImplementedError(f"{name} is spread along another dimension than its first.")
+            raise RefusedError(
+                f"{name} is spread along another dimension than its first, which this release does not save; write"
+                " recipe.sharding none, or name another model."
+            )
     return Chunk(name=name, shape=shape, dtype=_SPELLED[parameter.dtype], start=start, rows=rows)
 
 

@@ -5,6 +5,7 @@ from os import statvfs
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_GROUPS_OF_THIS_PROCESS = Path("/proc/self/cgroup")
 _NO_LIMIT = "max"
 _KIB = 1024
 
@@ -22,7 +23,7 @@ def room_bytes(folder: Path) -> int:
 
 def _left_in_groups() -> Iterator[int]:
     """Per control group with a limit, what is left in it; what the kernel can drop counts as left (cgroup v2)."""
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    lines = _GROUPS_OF_THIS_PROCESS.read_text().splitlines()
     name = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
     group = _CGROUPS / name.strip("/")
     for path in (group, *group.parents):

@@ -140,11 +140,14 @@ class Tier:
 
     def take(self, step: int, kept: Kept) -> None:
         """Take a snapshot now; only where nothing is on its way, which all ranks know alike."""
+        before = self._held(within_s=0.0)
         self.last_step = step
         if self.files is None:
             return
+        # Agents copy on the processors on which the model is computed.
+        copying_s = before.seconds if before is not None else 0.0
         try:
-            self._count(self.files.take(step, kept))
+            self._count(self.files.take(step, kept) + copying_s)
         except OSError as error:
             self._break(error)
         else:

@@ -1,0 +1,1 @@
+"""Measurements against peers and against ourselves: they print tables and assert nothing."""
