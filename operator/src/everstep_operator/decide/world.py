@@ -14,7 +14,7 @@ from everstep_api.status import Member, World
 from everstep_api.wire import sync
 from everstep_operator.decide.facts import Agent, Observation, Pod
 from everstep_operator.decide.failures import Loss
-from everstep_operator.decide.members import Standing, Standings
+from everstep_operator.decide.members import LOST, Standing, Standings
 from everstep_operator.decide.memory import outlives_in_memory
 from everstep_operator.decide.pods import PodPlan
 
@@ -137,7 +137,8 @@ def _can_start(
     if len(entrants) < fewest_members(spec):
         return False
     warm = {pod.uid for pod in entrants}
-    survivors = {pod.uid for pod in pods.wanted if standings is not None and pod.uid in standings.by_uid}
+    members = standings.by_uid if standings is not None else {}
+    survivors = {pod.uid for pod in pods.wanted if pod.uid in members and members[pod.uid] not in LOST}
     if survivors and survivors <= warm:
         return True  # a running job shrinks at once, and grows later
     newest = max(seen.agents[uid].state_since for uid in warm | survivors if uid in seen.agents)
