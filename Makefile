@@ -103,6 +103,9 @@ test-cluster: programs ## real nodes and their faults (as root on Linux, or on t
 bench-overhead: install ## a step of ours beside a plain PyTorch loop on the same cores (ARGS=MODEL-FOLDER)
 	$(BIN)/python -m benchmarks.overhead $(ARGS)
 
+bench-launch: install ## seconds from kubectl apply to the first step, by stage, on the cluster (ARGS="--runs 5")
+	$(BIN)/python -m benchmarks.launch $(ARGS)
+
 # -- the development cluster --------------------------------------------------------------------------------------
 
 programs: install ## Kubernetes, etcd, CoreDNS, helm, S3 server, kwok, built from Go modules (minutes once)
@@ -122,4 +125,4 @@ clean: ## remove the environment and caches of this folder; ~/.cache/everstep ho
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo install lock lint format crds dashboards test test-unit test-api test-fabric test-cluster bench-overhead programs cluster cluster-down image clean
+.PHONY: help demo install lock lint format crds dashboards test test-unit test-api test-fabric test-cluster bench-overhead bench-launch programs cluster cluster-down image clean

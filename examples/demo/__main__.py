@@ -12,6 +12,7 @@ from devcluster.problem import DevclusterError
 from devcluster.provider import Cluster
 from everstep_cli.conclusion import achieved
 from everstep_cli.display import Display
+from everstep_trainer.errors import TrainerError
 from examples.demo.cluster import Stack
 from examples.demo.local import run_without_cluster
 from examples.demo.problem import DemoError
@@ -23,6 +24,8 @@ from examples.prepare import PrepareError, prepare
 
 PROFILE = {"profiles.default.checkpoint.everySteps": "10"}
 """What jobs of this cluster have where they are silent: a checkpoint each half a minute, for one that takes two."""
+
+_CLUSTER = f"{sys.executable} -m devcluster"
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def run_on_cluster(cluster: Cluster, console: Console) -> None:
         with stages.stage("Result", "20 s"):
             for sentence in achieved(status):
                 stages.say(sentence)
-            tell_answers(status, bucket)
+            tell_answers(status, bucket, more=stack.shown(f"get tj {JOB} -o yaml"))
     stages.conclude()
     _tell_next(stack, console)
 
@@ -97,9 +100,9 @@ def _one_tree_of_errors() -> Iterator[None]:
     try:
         yield
     except DevclusterError as error:
-        raise DemoError(str(error), f"{sys.executable} -m devcluster status") from error
-    except PrepareError as error:
-        raise DemoError(str(error), f"{sys.executable} -m examples.prepare --help") from error
+        raise DemoError(str(error), f"{_CLUSTER} status") from error
+    except (PrepareError, TrainerError) as error:
+        raise DemoError(str(error), f"{_CLUSTER} status") from error
 
 
 if __name__ == "__main__":

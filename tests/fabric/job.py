@@ -56,6 +56,7 @@ def a_small_job(bucket: Path | str, *, workers: int, steps: int, at_least: int |
         .setting("spec.recipe.logEverySteps", 1)
         .setting("spec.storage.uri", f"{root}/runs")
         .setting("spec.checkpoint.everySteps", 5)
+        .setting("spec.checkpoint.resumePolicy", "Never")  # other tests have left their jobs in the same bucket
     )
 
 

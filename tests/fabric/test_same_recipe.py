@@ -19,7 +19,7 @@ from tests.fabric.job import a_small_job, running
 def test_a_job_that_is_applied_again_takes_up_the_work_of_the_same_recipe(
     bucket: Path, tmp_path: Path, *, name: str, change: str, value: object, is_taken_up: bool
 ) -> None:
-    builder = a_small_job(bucket, workers=1, steps=40).named(name)
+    builder = a_small_job(bucket, workers=1, steps=40).named(name).without("spec.checkpoint.resumePolicy")
 
     async def play() -> None:
         async with running(builder, bucket, tmp_path / "first") as job:

@@ -50,9 +50,15 @@ def check(job: Manifest) -> None:
         JobError: it cannot; the text has all that is wrong with its spec.
     """
     try:
-        resolve(job.get("spec", {}), {})
+        recipe = resolve(job.get("spec", {}), {}).spec.recipe
     except SpecError as error:
         raise JobError("\n".join(f"{problem}." for problem in error.problems)) from error
+    template = recipe.model.chat_template
+    if template is not None and template.inline is None:
+        raise JobError(
+            "spec.recipe.model.chatTemplate names a ConfigMap, which only a cluster has; write the template itself, as"
+            " by --set 'recipe.model.chatTemplate={inline: …}'."
+        )
 
 
 def with_settings(job: Manifest, settings: Iterable[str]) -> Manifest:

@@ -30,18 +30,11 @@ class Actor:
         self._refusals = refusals
 
     async def act(self, job: Job, decision: Decision) -> bool:
-        """Delete and create the pods; return whether the cluster refused one that it had not refused before."""
+        """Delete and create the pods; return whether the cluster's refusal is news, which the next look has to tell."""
         for doomed in decision.delete:
             await self._cluster.delete_pod(job, doomed)
-        if not decision.create and not decision.prepares:
-            return False
         try:
-            if decision.create and decision.is_rehearsed:
-                await self._cluster.create_pod(self._manifest(job, decision, decision.create[0]), is_rehearsal=True)
-            if decision.pin is not None and decision.spec is not None:
-                belongings = belongings_of(job, decision.spec, self._settings)
-                await self._cluster.prepare(job, decision.pin, belongings)
-            await self._create(job, decision)
+            await self._make(job, decision)
         except RefusedError as refusal:
             known = self._refusals.get(job.uid)
             self._refusals[job.uid] = new = Refusal(
@@ -49,8 +42,17 @@ class Actor:
             )
             log.warning("the cluster refuses the pods: %s", refusal, extra={"job": str(job.key)})
             return known is None or (known.sentence, known.generation) != (new.sentence, new.generation)
-        self._refusals.pop(job.uid, None)
-        return False
+        # What else went through, such as a ConfigMap put in place again, says nothing of a pod that waits for its turn.
+        return decision.tries_again and self._refusals.pop(job.uid, None) is not None
+
+    async def _make(self, job: Job, decision: Decision) -> None:
+        """Make what is missing: what there must be before pods, then the pods."""
+        if decision.create and decision.is_rehearsed:
+            await self._cluster.create_pod(self._manifest(job, decision, decision.create[0]), is_rehearsal=True)
+        if (decision.create or decision.prepares) and decision.pin is not None and decision.spec is not None:
+            belongings = belongings_of(job, decision.spec, self._settings)
+            await self._cluster.prepare(job, decision.pin, belongings)
+        await self._create(job, decision)
 
     async def _create(self, job: Job, decision: Decision) -> None:
         """Create the pods in batches of 1, 2, 4 … 64, so that what is refused once is not refused a thousand times."""

@@ -2,6 +2,7 @@
 
 from everstep_api.job import TrainingJobSpec
 from everstep_api.resource import Manifest
+from everstep_api.workers import Workers
 from everstep_operator.decide.facts import Job
 from everstep_operator.podspec import LABEL, PORT, config_map_name, owner_reference
 from everstep_operator.settings import Settings
@@ -11,19 +12,23 @@ _NAME, _COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 
 def belongings_of(job: Job, spec: TrainingJobSpec, settings: Settings) -> tuple[Manifest, ...]:
     """The objects that have to be there before the job's pods are."""
-    budget = [_disruption_budget(job)] if spec.workers.replicas > 1 else []
+    budget = [_disruption_budget(job, spec.workers)] if spec.workers.replicas > 1 else []
     policy = [_network_policy(job, settings)] if settings.network_policies else []
     return (*budget, *policy)
 
 
-def _disruption_budget(job: Job) -> Manifest:
-    """A drain takes one worker after the other. A `minAvailable` would block it once a job has its fewest workers."""
+def _disruption_budget(job: Job, workers: Workers) -> Manifest:
+    """Drains take as many workers as the job can lack, of one that needs all one after the other.
+
+    If it were fewer, a job that already lacks workers, as where the cluster has no room, would hold up each drain. So
+    would a `minAvailable` once the job has its fewest.
+    """
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": _metadata(job),
         "spec": {
-            "maxUnavailable": 1,
+            "maxUnavailable": max(1, workers.replicas - (workers.min_replicas or workers.replicas)),
             "selector": _selector(job),
             # A worker that is not ready trains nothing, so it holds up no drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

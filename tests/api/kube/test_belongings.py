@@ -40,3 +40,17 @@ def test_budget_and_policy_are_made_once_and_taken_back_from_who_changed_them(wo
 
     name = workplace.apply(a_job().workers(2))
     on(workplace, talk)
+
+
+def test_a_budget_follows_the_counts_of_a_job_that_runs(workplace: Workplace) -> None:
+    async def talk(_client: Client, cluster: KubeCluster) -> None:
+        job = await read(cluster, workplace, name)
+        pin = pin_now(job.spec, {}, image="trainer")
+        for builder, unavailable in ((a_job().workers(8, at_least=2), 6), (a_job().workers(8), 1)):
+            wanted = belongings_of(job, resolve(builder.spec, {}).spec, Settings(sync_url="https://operator:8443"))
+            await cluster.prepare(job, pin, wanted)
+            _, spec = stored(workplace, _BUDGET)
+            assert spec["maxUnavailable"] == unavailable
+
+    name = workplace.apply(a_job().workers(2))
+    on(workplace, talk)

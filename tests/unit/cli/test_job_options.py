@@ -8,6 +8,7 @@ import pytest
 from everstep_cli.job_options import (
     JobError,
     buckets_of,
+    check,
     read_job,
     with_folders,
     with_settings,
@@ -110,3 +111,9 @@ def test_folders_stand_for_buckets_and_bare_paths_become_addresses(tmp_path: Pat
 def test_a_bucket_without_a_folder_is_refused(option: str) -> None:
     with pytest.raises(JobError, match="--bucket"):
         buckets_of([option])
+
+
+def test_a_template_of_a_config_map_is_refused_where_there_are_none() -> None:
+    job = a_job().setting("spec.recipe.model.chatTemplate", {"configMapKeyRef": {"name": "templates", "key": "chat"}})
+    with pytest.raises(JobError, match="which only a cluster has; write the template itself"):
+        check(job.manifest)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from everstep_api.conditions import ConditionType
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_api.wire.sync import PROTOCOL, AgentState, Report
@@ -125,11 +126,11 @@ class Desk:
         self.cluster = FakeCluster()
         self.told = Told(self.cluster.calls)
         self.reports = Reports(per_s=1000)
-        refusals: dict[str, Refusal] = {}
+        self.refusals: dict[str, Refusal] = {}
         self.reconciler = Reconciler(
             cluster=self.cluster,
-            observer=Observer(cluster=self.cluster, agents=self.reports, settings=SETTINGS, refusals=refusals),
-            actor=Actor(cluster=self.cluster, settings=SETTINGS, refusals=refusals),
+            observer=Observer(cluster=self.cluster, agents=self.reports, settings=SETTINGS, refusals=self.refusals),
+            actor=Actor(cluster=self.cluster, settings=SETTINGS, refusals=self.refusals),
             directives=self.told,
         )
 
@@ -138,6 +139,22 @@ class Desk:
         self.cluster.calls.clear()
         again_s = asyncio.run(self.reconciler.reconcile(KEY))
         return [call for call in self.cluster.calls if not call.startswith("event")], again_s
+
+    def accepted(self) -> tuple[str, str]:
+        """Status and reason of the condition."""
+        assert self.cluster.job is not None
+        [found] = [item for item in self.cluster.job.status.conditions if item.type == ConditionType.ACCEPTED]
+        return found.status, found.reason
+
+    def refuses(self, sentence: str) -> None:
+        """Let the cluster have refused something so long ago that it is tried again."""
+        assert self.cluster.job is not None
+        now, generation = datetime.now(UTC), self.cluster.job.generation
+        self.refusals["job-1"] = Refusal(sentence=sentence, generation=generation, retry_at=now)
+
+    def passes_the_refusal(self) -> None:
+        """Let the time be over after which a refused pod is tried again."""
+        self.refuses(self.refusals["job-1"].sentence)
 
     def all_ready(self) -> None:
         for pod in self.cluster.there.values():

@@ -1,5 +1,7 @@
 """What a job owns beside its pods."""
 
+import pytest
+
 from everstep_api.resolve import resolve
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.belongings import belongings_of
@@ -19,10 +21,24 @@ def belongings(builder: JobBuilder, settings: Settings) -> dict[str, Manifest]:
 SETTINGS = Settings(sync_url="https://everstep.system:8443", namespace="system")
 
 
-def test_a_job_of_several_workers_lets_go_of_one_after_the_other() -> None:
-    budget = belongings(a_job().workers(2), SETTINGS)["PodDisruptionBudget"]
-    assert budget["spec"]["maxUnavailable"] == 1
+@pytest.mark.parametrize(
+    ("builder", "unavailable"),
+    [
+        pytest.param(a_job().workers(4), 1, id="it needs all"),
+        pytest.param(a_job().workers(4, at_least=4), 1, id="it says that it needs all"),
+        pytest.param(a_job().workers(4, at_least=3), 1, id="it can lack one"),
+        pytest.param(a_job().workers(8, at_least=2), 6, id="it can lack six"),
+    ],
+)
+def test_a_drain_takes_as_many_workers_as_the_job_can_lack(builder: JobBuilder, unavailable: int) -> None:
+    """Else an elastic job that the cluster has no room for in full would hold up each drain for ever."""
+    budget = belongings(builder, SETTINGS)["PodDisruptionBudget"]
+    assert budget["spec"]["maxUnavailable"] == unavailable
     assert budget["spec"]["selector"] == {"matchLabels": {"everstep.dev/job-uid": "job-1"}}
+
+
+def test_a_single_worker_has_no_budget() -> None:
+    assert "PodDisruptionBudget" in belongings(a_job().workers(2), SETTINGS)
     assert "PodDisruptionBudget" not in belongings(a_job().workers(1), SETTINGS)
 
 

@@ -77,6 +77,24 @@ def test_thousands_of_failures_are_counted_in_a_status_of_bounded_size() -> None
     assert len(play.status.recoveries.window.moments) <= 60
 
 
+@pytest.mark.parametrize("longer_s", [120, 3600, 604_800])
+def test_a_window_that_is_made_longer_in_mid_job_forgets_no_failure(longer_s: int) -> None:
+    """A job that fails each second has as many moments as a status may have; then another window takes further ones."""
+    job = a_job().setting("spec.recovery", {"maxRestarts": 10_000, "restartWindowSeconds": 60})
+    play = Play(job).training(step=1)
+    for number in range(130):
+        if number == 60:
+            play.change(job.setting("spec.recovery.restartWindowSeconds", longer_s))
+        play.passing(1 if number < 60 else longer_s / 200).heartbeat()
+        play.fails(exception=f"Error{number}")
+        play.steps(number + 2)
+    assert play.status.recoveries is not None
+    window = play.status.recoveries.window
+    assert window is not None
+    assert len(window.moments) <= 61
+    assert window.counted == sum(moment.counted for moment in window.moments) == 130
+
+
 def test_the_same_failure_at_the_same_step_three_times_is_the_programs_fault() -> None:
     play = Play(a_job()).training(step=4)
     for _ in range(2):

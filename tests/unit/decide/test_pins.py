@@ -75,6 +75,28 @@ def test_an_image_is_pinned_by_the_digest_that_a_node_tells() -> None:
     assert {pod.image for pod in play.look().create} == {f"everstep/trainer:1@{DIGEST}"}
 
 
+def test_the_digest_that_a_release_names_is_that_of_its_workers() -> None:
+    play = Play(a_job())
+    play.image = f"everstep/trainer@{DIGEST}"
+    assert {pod.image for pod in play.look().create} == {play.image}
+    play.look()
+    assert play.status.trainer_image == f"everstep/trainer@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    "told", [f"everstep/trainer:1@{DIGEST}", f"everstep/trainer@{DIGEST}"], ids=["with a tag", "without one"]
+)
+def test_a_job_whose_pin_is_lost_keeps_the_digest_of_its_image(told: str) -> None:
+    play = Play(a_job())
+    play.image = told.partition("@")[0]
+    play.training()
+    play.pod(0, image=told).look()
+    play.pin, play.image = None, "everstep/trainer:2"
+    play.vanish(0).vanish(1)
+    assert {pod.image for pod in play.look().create} == {told}
+    assert play.look().status.trainer_image == told
+
+
 def test_another_image_of_a_suspended_job_is_pinned_anew() -> None:
     play = Play(a_job()).training()
     play.pod(0, image=f"everstep/trainer:1@{DIGEST}").look()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -32,6 +33,22 @@ def test_a_job_on_which_nothing_changed_is_only_read() -> None:
     assert calls == ["read", "release"]
 
 
+def test_what_a_job_owns_follows_its_counts_though_no_pod_is_made() -> None:
+    desk = Desk()
+    desk.look()
+    desk.look()
+    assert desk.cluster.job is not None
+    spec = a_job().workers(2, at_least=1).spec
+    desk.cluster.job = replace(desk.cluster.job, spec=spec, generation=2)
+    desk.cluster.faults["write"] = ConflictError("somebody wrote first")
+    with pytest.raises(ConflictError):
+        desk.look()
+    calls, _ = desk.look()
+    assert calls[:2] == ["read", PREPARE], "it was not written that the new counts are acted upon"
+    calls, _ = desk.look()
+    assert PREPARE not in calls
+
+
 def test_a_world_that_could_not_be_written_is_never_heard_of() -> None:
     desk = Desk()
     desk.look()
@@ -58,6 +75,46 @@ def test_a_refused_pod_is_a_condition_at_once_and_no_other_pod_is_made() -> None
     [accepted] = [item for item in desk.cluster.job.status.conditions if item.type == "Accepted"]
     assert (accepted.status, accepted.reason) == ("False", "PodRefused")
     assert "exceeded quota: cpu" in accepted.message
+
+
+def test_a_refused_pod_stays_refused_beside_one_that_is_slow_to_start() -> None:
+    """What a slow container may lack is put in place at each look, which says nothing of the pod that was refused."""
+    desk = Desk()
+    desk.cluster.faults["create 1"] = RefusedError("exceeded quota: cpu")
+    desk.look()
+    long_ago = datetime.now(UTC) - timedelta(minutes=2)
+    for name, pod in desk.cluster.there.items():
+        desk.cluster.there[name] = replace(pod, phase="Pending", created=long_ago, scheduled=long_ago, started=None)
+    for _ in range(3):
+        calls, _ = desk.look()
+        assert PREPARE in calls
+        assert "create 1" not in calls
+        assert desk.accepted() == ("False", "PodRefused")
+
+
+def test_a_refusal_is_over_once_its_pod_is_made() -> None:
+    desk = Desk()
+    desk.cluster.faults["create 1"] = RefusedError("exceeded quota: cpu")
+    desk.look()
+    desk.look()
+    desk.passes_the_refusal()
+    calls, again_s = desk.look()
+    assert "create 1" in calls
+    assert again_s == 0.0
+    desk.look()
+    assert desk.accepted() == ("True", "SpecResolved")
+
+
+def test_a_refusal_is_over_once_what_pods_need_is_in_place_again() -> None:
+    """The refusal of a ConfigMap or a PodDisruptionBudget ends without a pod that is made."""
+    desk = Desk()
+    desk.look()
+    desk.refuses("The PodDisruptionBudget belongs to somebody else")
+    calls, again_s = desk.look()
+    assert PREPARE in calls
+    assert again_s == 0.0
+    desk.look()
+    assert desk.accepted() == ("True", "SpecResolved")
 
 
 def test_a_cluster_that_does_not_answer_leaves_the_rest_undone() -> None:

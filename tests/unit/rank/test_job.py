@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from everstep_api.wire.decode import decode
@@ -45,6 +47,21 @@ def test_an_undisturbed_job_ends_with_a_model_and_an_exact_ledger(agent: Agent, 
     model = AutoModelForCausalLM.from_pretrained(output.removeprefix("file://"))
     assert model.num_parameters() > 0
     assert audit(run_of(tmp_path)).is_complete
+
+
+def test_a_model_is_exported_with_the_bits_that_were_trained_whatever_was_computed_in(
+    agent: Agent, tmp_path: Path
+) -> None:
+    """Also right after an evaluation, which a world of one makes with whole copies of the weights in bf16."""
+    spec = a_spec(tmp_path, steps=4, replicas=1, recipe={"precision": "bf16"}, output={"dtype": "fp32"})
+    a_world(agent, spec, number=1, size=1).finish()
+
+    run = tmp_path / "store" / JOB.namespace / JOB.name / JOB.uid
+    masters = load_file(run / "ckpt" / "1-4" / "0.safetensors")
+    exported = load_file(run / "model" / "model.safetensors")
+    for name, weight in exported.items():
+        assert torch.equal(weight, masters[f"weight.network.{name}"]), name
+    assert len(exported) > 10
 
 
 def test_a_world_that_finds_the_job_finished_is_done_at_once(agent: Agent, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from everstep_api.recipe import Metric
+from everstep_trainer.parallel.shard import reshard
 from everstep_trainer.parallel.world import World
 
 
@@ -59,6 +60,7 @@ def evaluate(
         sums = sums_of(model, batch)
         if batch.counts:
             total += torch.stack([sums.loss.double(), sums.tokens.double(), sums.correct.double()]).cpu()
+    reshard(model)
     model.train()
     summed = _Totals(*world.all_reduce(total).tolist())
     return {metric: _value(metric, summed) for metric in metrics}

@@ -27,8 +27,6 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     # Whether there is a GPU is asked without opening it, which a child could not do again.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    # Models are fetched by us, with digests; transformers never asks the hub by itself.
-    "HF_HUB_OFFLINE": "1",
 }
 """Set where the worker's own environment is silent, before anything heavy is imported."""
 

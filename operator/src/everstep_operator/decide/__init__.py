@@ -6,7 +6,7 @@ each member of the world stands to it, `failures` who is lost and what that cost
 alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from everstep_operator.decide.acceptance import Acceptance, accept, is_pin_lost,
 from everstep_operator.decide.conditions import Scene, statements
 from everstep_operator.decide.decision import Decision, Event
 from everstep_operator.decide.ending import after_the_end, deadlines, judge
-from everstep_operator.decide.facts import Observation
+from everstep_operator.decide.facts import Observation, Pod
 from everstep_operator.decide.failures import Loss, loss_of, pause_asked, recorded
 from everstep_operator.decide.members import Standing, Standings, standings_of
 from everstep_operator.decide.obstacles import slow_start
@@ -82,13 +82,16 @@ def _go_on(
     image = pinned_image(seen, accepted.image)
     staying = _members_that_stay(seen, plan) - lost
     may_create = accepted.may_make_pods and not seen.job.is_deleted
+    create = tuple(replace(pod, image=image) for pod in pods.missing) if may_create else ()
+    # A pod that is to come later is one that may be refused again.
+    tries_again = seen.refusal is not None and accepted.may_make_pods and (bool(create) or pods.retry_at is None)
     return Decision(
         status=status.going_on(accepted, scene, said, recoveries),
         spec=spec,
         pin=accepted.pin,
-        # A container that is not made may lack the job's own ConfigMap, which somebody may have deleted.
-        prepares=is_pin_lost(seen) or slow_start(pods.wanted, seen.now) is not None,
-        create=tuple(replace(pod, image=image) for pod in pods.missing) if may_create else (),
+        prepares=_prepares(seen, pods.wanted, tries_again=tries_again),
+        tries_again=tries_again,
+        create=create,
         is_rehearsed=not _was_accepted(seen),
         delete=tuple(doomed_pods(pods, staying)),
         directives=plan.directives,
@@ -97,6 +100,18 @@ def _go_on(
         if (plan.is_new or plan.is_over) and any(pod.uid in staying for pod in pods.surplus)
         else _look_again(seen, spec, plan, standings, retry_at=pods.retry_at),
     )
+
+
+def _prepares(seen: Observation, wanted: Sequence[Pod], *, tries_again: bool) -> bool:
+    """Whether what there must be before pods may be missing, or not be what it should be, though no pod is made now."""
+    if seen.job.is_deleted:
+        return False
+    if seen.pin is None:
+        return is_pin_lost(seen)
+    # What a job owns follows its counts of workers.
+    is_changed = seen.job.status.observed_generation != seen.job.generation
+    # A container that is not made may lack the job's own ConfigMap, which somebody may have deleted.
+    return tries_again or is_changed or slow_start(wanted, seen.now) is not None
 
 
 def _members_that_stay(seen: Observation, plan: WorldPlan) -> set[str]:

@@ -34,8 +34,8 @@ class Acceptance:
 
 def accept(seen: Observation) -> Acceptance:
     """Resolve the job's spec and say whether pods may be made for it now."""
-    # What a lost pin had as the image, the status still has.
-    image = (seen.job.status.trainer_image or seen.image).partition("@")[0]
+    # What a lost pin had as the image, the status still has. Its digest stays: it may be all that names a version.
+    image = seen.job.status.trainer_image or seen.image
     pin = seen.pin or pin_now(seen.job.spec, seen.profiles, image=image, chat_template=seen.chat_template)
     try:
         resolved = resolve(seen.job.spec, seen.profiles if seen.pin is None else pin.profiles, pin.defaults)

@@ -51,6 +51,8 @@ class Decision:
     """What the job is held to; in place before a pod is made."""
     prepares: bool = False
     """Whether what there must be before pods has to be put in place though none is made."""
+    tries_again: bool = False
+    """Whether what the cluster refused before is tried again by this; going through, it is refused no more."""
     create: tuple[NewPod, ...] = ()
     is_rehearsed: bool = False
     """Whether the first of `create` is tried by a dry run before any is made, since its template was never accepted."""

@@ -117,14 +117,19 @@ def recorded(status: TrainingJobStatus, loss: Loss, recovery: Recovery) -> Recov
 
 
 def _window(old: FailureWindow | None, loss: Loss, recovery: Recovery) -> FailureWindow:
-    """The failures of the last `restartWindowSeconds`, this one among them."""
+    """The failures of the last `restartWindowSeconds`, this one among them.
+
+    Moments that are nearer to one another than a sixtieth of it are one: those of a window that was shorter, too, of
+    which there may be more than a status can have beside new ones.
+    """
     length = timedelta(seconds=recovery.restart_window_seconds)
-    moments = [moment for moment in (old.moments if old is not None else ()) if loss.seen - moment.time < length]
-    if moments and loss.seen - moments[-1].time < length / MOMENTS:
-        newest = moments.pop()
-        moments.append(FailureMoment(time=newest.time, counted=newest.counted + 1))
-    else:
-        moments.append(FailureMoment(time=loss.seen, counted=1))
+    former = [moment for moment in (old.moments if old is not None else ()) if loss.seen - moment.time < length]
+    moments: list[FailureMoment] = []
+    for moment in (*former, FailureMoment(time=loss.seen, counted=1)):
+        if moments and moment.time - moments[-1].time < length / MOMENTS:
+            moments[-1] = FailureMoment(time=moments[-1].time, counted=moments[-1].counted + moment.counted)
+        else:
+            moments.append(moment)
     return FailureWindow(counted=sum(moment.counted for moment in moments), moments=tuple(moments))
 
 

@@ -58,7 +58,7 @@ class KubeCluster:
         self._authority_pem = authority_pem
         self._controller = controller
         self._instance = instance
-        self._prepared: dict[str, float] = {}
+        self._prepared: dict[str, tuple[float, Sequence[Manifest]]] = {}
         self._pins: dict[JobKey, tuple[str, Pin]] = {}
 
     async def read_job(self, key: JobKey) -> Job | None:
@@ -107,16 +107,16 @@ class KubeCluster:
     async def prepare(self, job: Job, pin: Pin, belongings: Sequence[Manifest]) -> None:
         """See `Cluster`."""
         now = asyncio.get_running_loop().time()
-        self._prepared = {place: at for place, at in self._prepared.items() if now - at < _PREPARED_S}
-        known = f"{job.uid}/{len(belongings)}"
-        if known in self._prepared:
+        self._prepared = {uid: (at, put) for uid, (at, put) in self._prepared.items() if now - at < _PREPARED_S}
+        _, put_before = self._prepared.get(job.uid, (now, None))
+        if put_before == belongings:
             return
         is_known = self._known_pin(job) == pin
         await write_job_map(self._client, job, pin, certificate_pem=self._authority_pem, is_known=is_known)
         self._pins[job.key] = (job.uid, pin)
         for wanted in belongings:
             await put_in_place(self._client, job, wanted)
-        self._prepared[known] = now
+        self._prepared[job.uid] = (now, belongings)
 
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""

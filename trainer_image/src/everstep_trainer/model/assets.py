@@ -76,8 +76,8 @@ def load(sources: Sources, recipe: Recipe, cache: Path) -> Assets:
     if wanted is not None:
         if wanted.inline is None:
             raise RefusedError(
-                "recipe.model.chatTemplate.configMapKeyRef is not read by this release; write the template itself as"
-                " inline."
+                "recipe.model.chatTemplate.configMapKeyRef is read by the operator of a cluster alone; write the"
+                " template itself as inline."
             )
         tokenizer.chat_template = wanted.inline
     if folder is not None and sources.model is not None:

@@ -56,6 +56,17 @@ def shard(model: nn.Module, world: World, *, precision: Precision) -> None:
             module.set_force_sum_reduction_for_comms(True)
 
 
+def reshard(model: nn.Module) -> None:
+    """Let each rank hold its own part of every weight alone, in the weight's own type.
+
+    A backward pass ends so by itself. A forward pass alone leaves whole copies behind, in the precision of the
+    computation, where weights need not be forgotten before the backward pass; who reads weights then reads the copies.
+    """
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def blocks_of(model: nn.Module) -> list[nn.Module]:
     """The layers that are gathered one at a time: the entries of the list of modules with the most weights."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) > 0]
