@@ -49,6 +49,19 @@ def read(model: type[Part], manifest: Manifest) -> Part:
     return part
 
 
+def read_status(model: type[Part], manifest: Manifest) -> Part:
+    """The status as a model, like `read`; a status that is known in full, as nearly each is, in a tenth of its time.
+
+    Raises:
+        Unreadable: The manifest is none of this model, even without what is unknown.
+    """
+    try:
+        # As text: strictness takes a date for one only where it reads JSON.
+        return model.model_validate_json(json.dumps(manifest), by_alias=True, by_name=False)
+    except ValidationError:
+        return read(model, manifest)
+
+
 def _known_part(manifest: Manifest, model: type[Resource]) -> Manifest:
     """The manifest without what a newer operator wrote in its status; what is no status stays as it is."""
     known = _known(manifest, model)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from everstep_operator.belongings import belongings_of
+from everstep_operator.belongings import belongings_of, unwanted_of
 from everstep_operator.cluster import Cluster, RefusedError
 from everstep_operator.decide.decision import Decision, NewPod
 from everstep_operator.decide.facts import Job, Refusal
@@ -28,12 +28,14 @@ class Actor:
         self._cluster = cluster
         self._settings = settings
         self._refusals = refusals
+        self._cleared: set[str] = set()
 
     async def act(self, job: Job, decision: Decision) -> bool:
         """Delete and create the pods; return whether the cluster's refusal is news, which the next look has to tell."""
         for doomed in decision.delete:
             await self._cluster.delete_pod(job, doomed)
         try:
+            await self._clear(job)
             await self._make(job, decision)
         except RefusedError as refusal:
             known = self._refusals.get(job.uid)
@@ -44,6 +46,19 @@ class Actor:
             return known is None or (known.sentence, known.generation) != (new.sentence, new.generation)
         # What else went through, such as a ConfigMap put in place again, says nothing of a pod that waits for its turn.
         return decision.tries_again and self._refusals.pop(job.uid, None) is not None
+
+    def forget(self, job_uid: str) -> None:
+        """Drop what was kept of a job that is gone."""
+        self._cleared.discard(job_uid)
+
+    async def _clear(self, job: Job) -> None:
+        """Take from the job what it has of an operator of other settings; once is enough, since settings stay."""
+        unwanted = unwanted_of(job, self._settings)
+        if not unwanted or job.uid in self._cleared:
+            return
+        for belonging in unwanted:
+            await self._cluster.remove(job, belonging)
+        self._cleared.add(job.uid)
 
     async def _make(self, job: Job, decision: Decision) -> None:
         """Make what is missing: what there must be before pods, then the pods."""

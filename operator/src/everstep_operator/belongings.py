@@ -17,6 +17,11 @@ def belongings_of(job: Job, spec: TrainingJobSpec, settings: Settings) -> tuple[
     return (*budget, *policy)
 
 
+def unwanted_of(job: Job, settings: Settings) -> tuple[Manifest, ...]:
+    """The objects that an operator of other settings may have given the job, and that this one takes away."""
+    return () if settings.network_policies else (_network_policy(job, settings),)
+
+
 def _disruption_budget(job: Job, workers: Workers) -> Manifest:
     """Drains take as many workers as the job can lack, of one that needs all one after the other.
 

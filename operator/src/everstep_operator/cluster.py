@@ -65,6 +65,10 @@ class Cluster(Protocol):
         """
         ...
 
+    async def remove(self, job: Job, belonging: Manifest) -> None:
+        """Take this from the job; that the job has none is success, and what belongs to somebody else stays."""
+        ...
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """Return the pods whose controller is this job, from memory: a change of them wakes the job's reconcile."""
         ...

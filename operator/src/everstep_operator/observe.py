@@ -45,7 +45,6 @@ class Observer:
         self._refusals = refusals
         self._now = now
         self._leading_since = now()
-        self._uids: dict[JobKey, str] = {}
         self._keys: dict[str, JobKey] = {}
 
     async def observe(self, key: JobKey) -> Observation | None:
@@ -53,10 +52,6 @@ class Observer:
         job = await self._cluster.read_job(key)
         if job is None:
             return None
-        if self._uids.get(key) != job.uid:
-            self.forget(key)  # deleted and created anew since the last look
-        self._uids[key] = job.uid
-        self._keys[job.uid] = key
         profiles = await self._cluster.profiles()
         pin = await self._cluster.read_pin(job)
         template = template_key(job.spec, profiles) if pin is None else None
@@ -64,6 +59,7 @@ class Observer:
         known = {pod.uid for pod in pods}
         agents = {uid: agent for uid, agent in self._agents.of(job.uid).items() if uid in known}
         refusal = self._refusals.get(job.uid)
+        self._keys[job.uid] = key
         return Observation(
             now=self._now(),
             leading_since=self._leading_since,
@@ -82,11 +78,8 @@ class Observer:
         """The place of the job of this uid, if it was ever seen."""
         return self._keys.get(job_uid)
 
-    def forget(self, key: JobKey) -> str | None:
-        """Drop what was kept of a job that is gone; return its uid if it was ever seen."""
-        uid = self._uids.pop(key, None)
-        if uid is not None:
-            self._keys.pop(uid, None)
-            self._agents.forget(uid)
-            self._refusals.pop(uid, None)
-        return uid
+    def forget(self, job_uid: str) -> None:
+        """Drop what was kept of a job that is gone."""
+        self._keys.pop(job_uid, None)
+        self._agents.forget(job_uid)
+        self._refusals.pop(job_uid, None)

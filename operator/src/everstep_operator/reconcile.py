@@ -56,12 +56,13 @@ class Reconciler:
         self._actor = actor
         self._directives = directives
         self._followers = followers
+        self._uids: dict[JobKey, str] = {}
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job one step closer to its spec; return the seconds until the next look."""
         seen = await self._observer.observe(key)
+        self._tell_jobs_apart(key, seen.job.uid if seen is not None else None)
         if seen is None:
-            self._forget(key)
             return None  # gone: garbage collection owns the rest
         decision = decide(seen)
         is_refused = await self._actor.act(seen.job, decision)
@@ -80,10 +81,16 @@ class Reconciler:
         for follower in self._followers:
             follower.follow(seen.job.key, seen.job.status, decision.status)
 
-    def _forget(self, key: JobKey) -> None:
-        uid = self._observer.forget(key)
-        for follower in self._followers:
-            follower.forget(key)
-        if uid is not None:
-            self._directives.close(uid)
+    def _tell_jobs_apart(self, key: JobKey, uid: str | None) -> None:
+        """Forget the job that was here at the last look, if it is gone or another one has its name."""
+        former = self._uids.get(key)
+        if former is not None and former != uid:
+            del self._uids[key]
+            for follower in self._followers:
+                follower.forget(key)
+            self._observer.forget(former)
+            self._actor.forget(former)
+            self._directives.close(former)
             log.info("job is gone", extra={"job": str(key)})
+        if uid is not None:
+            self._uids[key] = uid

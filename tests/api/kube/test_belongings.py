@@ -1,7 +1,9 @@
 """What a job owns beside its pods, on a real API server."""
 
+from dataclasses import replace
+
 from everstep_api.resolve import resolve
-from everstep_operator.belongings import belongings_of
+from everstep_operator.belongings import belongings_of, unwanted_of
 from everstep_operator.decide.pin import pin_now
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.cluster import KubeCluster
@@ -11,7 +13,8 @@ from tests.api.kube.workplace import Workplace
 from tests.builders import Manifest, a_job
 
 _BUDGET = "/apis/policy/v1/{here}/poddisruptionbudgets/finetune-everstep"
-_POLICY = "/apis/networking.k8s.io/v1/{here}/networkpolicies/finetune-everstep"
+_POLICIES = "/apis/networking.k8s.io/v1/{here}/networkpolicies"
+_POLICY = f"{_POLICIES}/finetune-everstep"
 
 
 def stored(workplace: Workplace, path: str) -> tuple[Manifest, Manifest]:
@@ -37,6 +40,27 @@ def test_budget_and_policy_are_made_once_and_taken_back_from_who_changed_them(wo
         await a_cluster(client, workplace).prepare(job, pin, wanted)
         _, policy = stored(workplace, _POLICY)
         assert [rule.get("ports", [{}])[0].get("port") for rule in policy["ingress"]] == [None, 8470]
+
+    name = workplace.apply(a_job().workers(2))
+    on(workplace, talk)
+
+
+def test_a_policy_is_taken_from_its_job_and_from_nobody_else(workplace: Workplace) -> None:
+    def names() -> list[str]:
+        return [found["metadata"]["name"] for found in workplace.call("GET", _POLICIES)["items"]]
+
+    async def talk(_client: Client, cluster: KubeCluster) -> None:
+        job = await read(cluster, workplace, name)
+        settings = Settings(sync_url="https://operator:8443", network_policies=False)
+        [unwanted] = unwanted_of(job, settings)
+        await cluster.remove(job, unwanted)
+        wanted = belongings_of(job, resolve(job.spec, {}).spec, Settings(sync_url="https://operator:8443"))
+        await cluster.prepare(job, pin_now(job.spec, {}, image="trainer"), wanted)
+        assert names() == [unwanted["metadata"]["name"]]
+        await cluster.remove(replace(job, uid="another"), unwanted)
+        assert names() == [unwanted["metadata"]["name"]]
+        await cluster.remove(job, unwanted)
+        assert names() == []
 
     name = workplace.apply(a_job().workers(2))
     on(workplace, talk)

@@ -20,7 +20,7 @@ IN_NAMESPACES_OF_JOBS = {
     " pods": "get list watch create delete",
     " configmaps": "get create update",
     "events.k8s.io events": "get create patch",
-    "policy poddisruptionbudgets": "get create update delete",
+    "policy poddisruptionbudgets": "get create update",
     "networking.k8s.io networkpolicies": "get create update delete",
 }
 

@@ -51,21 +51,26 @@ class FakeCluster:
         return {}
 
     async def read_key(self, job: Job, key: KeyOfConfigMap) -> str | None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         self._note(f"read {key.name}/{key.key}")
         return self.text
 
     async def read_pin(self, job: Job) -> Pin | None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         return self.pin
 
     async def prepare(self, job: Job, pin: Pin, belongings: Sequence[Manifest]) -> None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         self._note(" ".join(["prepare", *(belonging["kind"] for belonging in belongings)]))
         self.pin = pin
 
+    async def remove(self, job: Job, belonging: Manifest) -> None:
+        assert job.key == KEY
+        self._note(f"remove {belonging['kind']}")
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
-        assert job_uid == "job-1"
+        assert self.job is not None
+        assert job_uid == self.job.uid
         return tuple(self.there.values())
 
     async def create_pod(self, manifest: Manifest, *, is_rehearsal: bool = False) -> None:
@@ -79,7 +84,7 @@ class FakeCluster:
             )
 
     async def delete_pod(self, job: Job, pod: DoomedPod) -> None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         self._note(f"delete {pod.name}")
         self.there[pod.uid] = replace(self.there[pod.uid], is_deleted=True)
 
@@ -91,12 +96,12 @@ class FakeCluster:
         self.job = replace(self.job, status=status, version=str(int(job.version) + 1))
 
     async def delete_job(self, job: Job) -> None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         self._note("delete job")
         self.job = None
 
     async def record(self, job: Job, event: Event) -> None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         self._note(f"event {event.reason}")
 
 
@@ -109,7 +114,7 @@ class Told:
         self.template: str | None = None
 
     def release(self, job: Job, decision: Decision) -> None:
-        assert job.uid == "job-1"
+        assert job.key == KEY
         self._calls.append("release")
         if decision.spec is not None and decision.spec.recipe.model.chat_template is not None:
             self.template = decision.spec.recipe.model.chat_template.inline
@@ -119,19 +124,36 @@ class Told:
         self._calls.append(f"close {job_uid}")
 
 
+class Shown:
+    """Notes what became of jobs."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def follow(self, key: JobKey, old: TrainingJobStatus, new: TrainingJobStatus) -> None:
+        assert key == KEY
+        self.calls.append(f"follow {old.phase} {new.phase}")
+
+    def forget(self, key: JobKey) -> None:
+        assert key == KEY
+        self.calls.append("forget")
+
+
 class Desk:
     """A reconciler before a cluster in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
         self.cluster = FakeCluster()
         self.told = Told(self.cluster.calls)
+        self.shown = Shown()
         self.reports = Reports(per_s=1000)
         self.refusals: dict[str, Refusal] = {}
         self.reconciler = Reconciler(
             cluster=self.cluster,
-            observer=Observer(cluster=self.cluster, agents=self.reports, settings=SETTINGS, refusals=self.refusals),
-            actor=Actor(cluster=self.cluster, settings=SETTINGS, refusals=self.refusals),
+            observer=Observer(cluster=self.cluster, agents=self.reports, settings=settings, refusals=self.refusals),
+            actor=Actor(cluster=self.cluster, settings=settings, refusals=self.refusals),
             directives=self.told,
+            followers=[self.shown],
         )
 
     def look(self) -> tuple[list[str], float | None]:

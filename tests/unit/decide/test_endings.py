@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from everstep_api.conditions import ConditionType, Reason
-from everstep_api.wire.sync import AgentState, Failure, FailureCause, Phase
+from everstep_api.wire.sync import AgentState, Failure, FailureCause, Phase, Resumed
 from everstep_operator.decide.facts import Ending, Refusal
 from tests.builders import a_job
 from tests.unit.decide.play import Play
@@ -28,6 +28,15 @@ def test_a_job_is_complete_when_every_member_is_done() -> None:
     assert play.status.output is not None
     play.look()
     assert play.actions() == {0: "finish", 1: "finish"}
+
+
+def test_a_job_that_takes_up_a_finished_one_tells_the_steps_of_that_one() -> None:
+    play = Play(a_job().workers(1)).warm()
+    play.look()
+    earlier = Resumed(world=0, step=100, tier="Durable")
+    play.reports_as(0, DONE, world=1, resumed=earlier, output="s3://team/runs/model")
+    play.look()
+    assert play.said(ConditionType.COMPLETE)[2] == "Trained 100 steps; the model is at s3://team/runs/model."
 
 
 def test_done_members_join_the_next_world_when_another_one_fails_at_the_end() -> None:

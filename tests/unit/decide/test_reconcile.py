@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ConflictError, RefusedError, UnreachableError
 from everstep_operator.control import Control
 from everstep_operator.decide.facts import JobKey
@@ -47,6 +48,18 @@ def test_what_a_job_owns_follows_its_counts_though_no_pod_is_made() -> None:
     assert calls[:2] == ["read", PREPARE], "it was not written that the new counts are acted upon"
     calls, _ = desk.look()
     assert PREPARE not in calls
+
+
+def test_policies_that_are_switched_off_are_taken_from_each_job_once() -> None:
+    """Also from one that runs and makes no pod; a call that had no answer is made again."""
+    desk = Desk(replace(SETTINGS, network_policies=False))
+    desk.cluster.faults["remove NetworkPolicy"] = UnreachableError("no answer within 10 s")
+    with pytest.raises(UnreachableError):
+        desk.look()
+    calls, _ = desk.look()
+    assert calls[:4] == ["read", "remove NetworkPolicy", "rehearse 0", "prepare PodDisruptionBudget"]
+    calls, _ = desk.look()
+    assert "remove NetworkPolicy" not in calls
 
 
 def test_a_world_that_could_not_be_written_is_never_heard_of() -> None:
@@ -149,7 +162,27 @@ def test_a_job_that_is_gone_is_forgotten_and_its_agents_hear_so() -> None:
     desk.look()
     desk.cluster.job = None
     assert desk.look() == (["read", "close job-1"], None)
+    assert desk.shown.calls[-1] == "forget"
     assert desk.look() == (["read"], None)
+
+
+def test_a_job_that_was_applied_anew_has_nothing_of_the_former_one() -> None:
+    """Its agents hear that they are not wanted, and its series end: Prometheus would else add the two jobs up."""
+    desk = Desk()
+    desk.look()
+    old = desk.cluster.job
+    assert old is not None
+    desk.all_ready()
+    assert desk.reports.of(old.uid)
+    desk.cluster.job = replace(old, uid="job-2", status=TrainingJobStatus())
+    desk.cluster.there.clear()
+    desk.cluster.pin = None
+    calls, _ = desk.look()
+    assert calls[:3] == ["read", "close job-1", "rehearse 0"]
+    assert desk.shown.calls == ["follow None Pending", "forget", "follow None Pending"]
+    assert not desk.reports.of(old.uid)
+    desk.look()
+    assert desk.shown.calls.count("forget") == 1
 
 
 def test_a_fault_is_tried_again_and_stops_no_other_job(caplog: pytest.LogCaptureFixture) -> None:

@@ -86,6 +86,35 @@ def a_finished_job(agent: Agent, folder: Path) -> Trained:
     return folder, spec
 
 
+def test_a_job_that_is_applied_again_may_judge_by_another_metric(agent: Agent, tmp_path: Path) -> None:
+    """What the earlier one evaluated does not tell of it, so the first evaluation by it is the best."""
+    spec = a_spec(tmp_path, steps=16, recipe={"evaluation": {"everySteps": 5, "metrics": ["loss"]}})
+    deleted = a_world(agent, spec, number=1, size=1)
+    until_saved(deleted, 8)
+    deleted.kill()
+    judged = {"everySteps": 5, "metrics": ["loss", "tokenAccuracy"], "best": {"metric": "tokenAccuracy"}}
+
+    again = a_world(agent, {**spec, "recipe": {**spec["recipe"], "evaluation": judged}}, number=1, size=1, uid="u2")
+    again.finish()
+
+    assert again.opened.resume is not None
+    made = [message.metrics for message in again.ranks[0].heard if isinstance(message, EvaluationMade)]
+    assert made
+    assert all("tokenAccuracy" in metrics for metrics in made)
+
+
+def test_a_job_that_is_applied_again_recomputes_as_it_says_now(agent: Agent, tmp_path: Path) -> None:
+    """The plan that it takes over has what the earlier one said, or what was derived for it."""
+    _, spec = a_finished_job(agent, tmp_path)
+    changed = {**spec, "recipe": {**spec["recipe"], "activationCheckpointing": "full"}}
+
+    again = a_world(agent, changed, number=1, size=1, uid="u2")
+    again.finish()
+
+    assert again.opened.resume is not None
+    assert "recomputes=full" in agent.output()
+
+
 EARLIER = Predecessor(uid=JOB.uid, points=(StatePoint(world=1, step=2),))
 
 

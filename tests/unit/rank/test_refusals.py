@@ -63,7 +63,7 @@ def _no_folder(folder: Path, spec: dict[str, Any]) -> None:
             "is a BertForMaskedLM, which is no causal language model; name one that is",
             id="another kind of model",
         ),
-        pytest.param(_no_folder, "Make sure that the bucket exists", id="a storage that is no folder"),
+        pytest.param(_no_folder, "or name another folder", id="a storage that is no folder"),
     ],
 )
 def test_a_job_that_cannot_be_done_is_refused_with_what_to_change(

@@ -1,5 +1,6 @@
 """A store creates each object once, and says so whatever becomes of the answers."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
 from everstep_trainer import objects
-from everstep_trainer.errors import RefusedError, StorageError
+from everstep_trainer.errors import DeniedError, RefusedError, StorageError
 from everstep_trainer.objects import Store
 
 
@@ -120,11 +121,44 @@ def test_a_store_where_several_clients_win_is_refused(store: Store, monkeypatch:
         store.probe()
 
 
-def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_with_who_must_be_let_in(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
 
-    with pytest.raises(RefusedError, match="which cannot be written"):
+    with pytest.raises(RefusedError, match="which cannot be written") as refused:
         Store.at(str(tmp_path / "file")).probe()
+
+    remedy = f"Let user {os.getuid()} write there, mount it writable, or name another folder in storage.uri."
+    assert refused.value.sentence.endswith(remedy)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_with_who_must_be_let_in(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(DeniedError) as denied:
+        Store.at(str(tmp_path / "file")).find("a")
+    assert denied.value.refused().sentence.endswith(f"Let user {os.getuid()} read it, or name another folder.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "sentence"),
+    [
+        pytest.param("No space left on device (os error 28)", RefusedError, "is full: .*Make room there", id="full"),
+        pytest.param("Disk quota exceeded (os error 122)", RefusedError, "is full: .*Make room there", id="quota"),
+        pytest.param("connection reset", StorageError, "Could not create .*: connection reset", id="passing"),
+    ],
+)
+def test_a_fault_that_passes_while_a_store_is_proved_does_not_end_the_job(
+    store: Store, monkeypatch: pytest.MonkeyPatch, fault: str, error: type[Exception], sentence: str
+) -> None:
+    """It is told as a fault of the storage, after which the next world asks again; to wait for room is in vain."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise GenericError(fault)
+
+    monkeypatch.setattr(obstore, "put", fail)
+
+    with pytest.raises(error, match=sentence):
+        store.probe()
 
 
 ANSWER = (
@@ -158,5 +192,16 @@ def test_a_refusal_is_told_by_its_code_and_without_keys(
 
     with pytest.raises(StorageError, match=expected):
         store.put("a", b"")
-    with pytest.raises(RefusedError, match=r"which cannot be written: .*spec\.credentials holds the keys"):
+    with pytest.raises(RefusedError, match=r"which cannot be written: .*Let user \d+ write there"):
         store.probe()
+
+
+def test_a_bucket_that_denies_itself_is_refused_with_the_keys_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermissionDeniedError(ANSWER)
+
+    monkeypatch.setattr(obstore, "put", fail)
+    monkeypatch.setenv("AWS_REGION", "none")
+
+    with pytest.raises(RefusedError, match=r"which cannot be written: .*spec\.credentials holds the keys"):
+        Store.at("s3://team/runs").probe()

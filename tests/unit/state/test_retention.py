@@ -64,6 +64,15 @@ def test_the_best_stays_besides(tmp_path: Path, metric: Metric, expected: str) -
     assert kept(run, metric=metric) == {expected, "1-40", "1-50"}
 
 
+def test_a_checkpoint_that_was_evaluated_by_other_metrics_counts_as_none(tmp_path: Path) -> None:
+    """As after evaluation.best.metric was changed and the job applied again."""
+    run = Store.at(str(tmp_path))
+    for step in (10, 20, 30, 40):
+        a_checkpoint(run, 1, step, loss=1.0)
+
+    assert kept(run, metric="perplexity") == {"1-30", "1-40"}
+
+
 def test_void_checkpoints_and_leftovers_go(tmp_path: Path) -> None:
     run = Store.at(str(tmp_path))
     for world, step in ((1, 10), (1, 20), (1, 30), (2, 25)):

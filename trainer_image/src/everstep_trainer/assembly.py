@@ -111,7 +111,9 @@ def _refuse_what_is_not_here(context: JobContext) -> None:
 
 def _build(context: JobContext, plan: Plan, assets: Assets, *, is_restored: bool) -> nn.Module:
     """The model, spread and filled; of a state that is restored, only what the checkpoint does not hold."""
-    model = CausalLM(build(assets.config, context.recipe, plan.recompute))
+    again = context.recipe.activation_checkpointing or plan.recompute  # no weights depend on it: the last word counts
+    log.info("Builds the model: recomputes=%s", again)
+    model = CausalLM(build(assets.config, context.recipe, again))
     shard(model, context.world, precision=context.recipe.precision)
     model.to_empty(device="cpu")
     give_values(model, assets, context.recipe, with_trained=not is_restored)

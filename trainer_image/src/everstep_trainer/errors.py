@@ -6,7 +6,8 @@ TrainerError
 ├── MalformedRecordError  a record of the data is none; what reads the record says where it stands
 ├── DamagedError   bytes that were read are not those that were written
 └── StorageError   the storage did not do what it was asked; it may do so later
-    └── DeniedError  it will not: there is no such bucket, or these keys do not open it
+    ├── DeniedError  it will not: there is no such bucket, or these keys do not open it
+    └── FullError  it has no room, which somebody may make
 """
 
 
@@ -45,6 +46,14 @@ class StorageError(TrainerError):
 class DeniedError(StorageError):
     """There is no such bucket or folder, or the keys do not open it: asking again is in vain."""
 
+    def __init__(self, sentence: str, *, remedy: str) -> None:
+        super().__init__(sentence)
+        self.remedy = remedy
+
     def refused(self) -> RefusedError:
         """The same, where it ends the job."""
-        return RefusedError(f"{self} Make sure that the bucket exists and that spec.credentials holds the keys to it.")
+        return RefusedError(f"{self} {self.remedy}")
+
+
+class FullError(StorageError):
+    """The folder has no room for what was to be written."""

@@ -25,7 +25,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
-from everstep_trainer.errors import DeniedError, RefusedError, StorageError
+from everstep_trainer.errors import DeniedError, FullError, RefusedError, StorageError
 
 REQUEST_TIMEOUT = timedelta(seconds=30)
 """For one request; uploads go in parts of 8 MiB, which 2 Mbit/s carry in this time."""
@@ -174,6 +174,7 @@ class Store:
 
         Raises:
             RefusedError: it is not so; the sentence says what to change.
+            StorageError: it does not answer, which proves nothing.
         """
         folder = f"probe/{uuid4()}"
         try:
@@ -186,10 +187,11 @@ class Store:
                             " object at once; use a store with atomic creation (If-None-Match: *)."
                         )
             self.delete([entry.name for entry in self.entries(folder)])
-        except StorageError as error:
+        except DeniedError as error:
+            raise RefusedError(f"storage.uri is {self.uri}, which cannot be written: {error} {error.remedy}") from error
+        except FullError as error:
             raise RefusedError(
-                f"storage.uri is {self.uri}, which cannot be written: {error} Make sure that the bucket exists and that"
-                " spec.credentials holds the keys to it."
+                f"storage.uri is {self.uri}, which is full: {error} Make room there, or name another folder."
             ) from error
 
     def _create(self, name: str, content: bytes) -> bool:
@@ -232,10 +234,22 @@ class Store:
         except FileNotFoundError as error:
             if verb not in _OF_BUCKETS:
                 raise
-            raise DeniedError(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
+            raise self._judged(error, verb, name, is_denial=True) from error
         except (BaseError, OSError, ValueError) as error:
-            kind = DeniedError if _DENIAL.search(str(error)) else StorageError
-            raise kind(f"Could not {verb} {self.uri}/{name}: {_reason(error)}.") from error
+            raise self._judged(error, verb, name, is_denial=_DENIAL.search(str(error)) is not None) from error
+
+    def _judged(self, error: Exception, verb: str, name: str, *, is_denial: bool) -> StorageError:
+        sentence = f"Could not {verb} {self.uri}/{name}: {_reason(error)}."
+        if is_denial:
+            return DeniedError(sentence, remedy=self._remedy(verb))
+        return FullError(sentence) if _FULL.search(str(error)) else StorageError(sentence)
+
+    def _remedy(self, verb: str) -> str:
+        if not isinstance(self._backend, LocalStore):
+            return "Make sure that the bucket exists and that spec.credentials holds the keys to it."
+        if verb in _WRITING:
+            return f"Let user {os.getuid()} write there, mount it writable, or name another folder in storage.uri."
+        return f"Let user {os.getuid()} read it, or name another folder."
 
 
 _OF_BUCKETS = {"create", "write", "list"}
@@ -243,6 +257,9 @@ _OF_BUCKETS = {"create", "write", "list"}
 _DENIAL = re.compile(r"status code: 40[134]\b|\(os error (13|20|30)\)")
 """Of obstore's text: it has a class of its own for some of these answers, but none for those to a list. Of a folder: it
 is closed, none, or on a file system for reading alone."""
+_FULL = re.compile(r"\(os error (28|122)\)")
+"""No room on the file system, or none left to this user."""
+_WRITING = {"create", "write", "delete"}
 _ANSWER = re.compile(r"<\?xml.*", re.DOTALL)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 

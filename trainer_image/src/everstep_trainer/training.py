@@ -117,7 +117,8 @@ class Training:
         made = self._evaluate(held_out)
         metric = wanted.best.metric
         best = self.counters.best
-        is_best = best is None or penalty(metric, made.metrics[metric]) < penalty(metric, best.metrics[metric])
+        before = best.metrics.get(metric) if best is not None else None  # None too where another one decided so far
+        is_best = before is None or penalty(metric, made.metrics[metric]) < penalty(metric, before)
         self.counters = replace(self.counters, evaluation=made, best=made if is_best else best)
         self.begin(Phase.TRAIN)
         return is_best

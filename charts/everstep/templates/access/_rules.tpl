@@ -21,7 +21,7 @@
   verbs: [get, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, create, update, delete]
+  verbs: [get, create, update]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, create, update, delete]

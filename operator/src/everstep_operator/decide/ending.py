@@ -101,9 +101,12 @@ def after_the_end(seen: Observation, spec: TrainingJobSpec | None) -> Decision:
 def _success(seen: Observation, standings: Standings) -> Verdict:
     reports = [seen.agents[uid].report for uid in standings.by_uid]
     output = next((report.output for report in reports if report.output is not None), None)
-    steps = max((report.progress.step for report in reports if report.progress is not None), default=0)
-    reached = seen.job.status.progress.step if seen.job.status.progress else 0
-    said = sentences.model_written(output or "its address", steps=max(steps, reached))
+    steps = [report.progress.step for report in reports if report.progress is not None]
+    steps += [
+        report.resumed.step for report in reports if report.resumed is not None
+    ]  # of an earlier job that was done
+    steps += [seen.job.status.progress.step] if seen.job.status.progress else []
+    said = sentences.model_written(output or "its address", steps=max(steps, default=0))
     return Verdict(said=said, output=output)
 
 

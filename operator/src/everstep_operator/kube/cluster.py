@@ -1,12 +1,12 @@
 """A Kubernetes cluster as the reconciler sees it: jobs read and written at the API server, pods from memory."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from everstep_api.job import API_VERSION, DEFAULT_CONTROLLER, KIND
+from everstep_api.reading import read_status
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ClusterError, ConflictError, RefusedError, UnreachableError
@@ -14,7 +14,7 @@ from everstep_operator.decide.decision import DoomedPod, Event
 from everstep_operator.decide.facts import Job, JobKey, Pod
 from everstep_operator.decide.pin import KeyOfConfigMap, Pin
 from everstep_operator.kube import events
-from everstep_operator.kube.belongings import path_of, put_in_place
+from everstep_operator.kube.belongings import path_of, put_in_place, take_away
 from everstep_operator.kube.client import Client
 from everstep_operator.kube.errors import AlreadyThereError, NotFoundError
 from everstep_operator.kube.job_map import read_job_map, write_job_map
@@ -77,8 +77,7 @@ class KubeCluster:
             generation=metadata["generation"],
             version=metadata["resourceVersion"],
             spec=spec,
-            # As text: strictness takes a date for one only where it reads JSON.
-            status=TrainingJobStatus.model_validate_json(json.dumps(manifest.get("status", {}))),
+            status=read_status(TrainingJobStatus, manifest.get("status", {})),
             is_deleted="deletionTimestamp" in metadata,
         )
 
@@ -118,6 +117,10 @@ class KubeCluster:
             await put_in_place(self._client, job, wanted)
         self._prepared[job.uid] = (now, belongings)
 
+    async def remove(self, job: Job, belonging: Manifest) -> None:
+        """See `Cluster`."""
+        await take_away(self._client, job, belonging)
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""
         return tuple(pod for reflector in self._reflectors for pod in reflector.pods(job_uid))
@@ -130,7 +133,10 @@ class KubeCluster:
         try:
             created = await self._client.send("POST", path, manifest, query=query)
         except AlreadyThereError as error:
-            found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            try:
+                found = await self._client.get(f"{path}/{manifest['metadata']['name']}")
+            except NotFoundError as gone:
+                raise ConflictError(f"{error} Now it is gone.") from gone
             if (controller_of(found) or {}).get("uid") != (controller_of(manifest) or {}).get("uid"):
                 raise RefusedError(f"{error} It belongs to somebody else; delete it.") from error
             return
@@ -150,7 +156,11 @@ class KubeCluster:
             )
 
     async def write_status(self, job: Job, status: TrainingJobStatus) -> None:
-        """See `Cluster`."""
+        """See `Cluster`.
+
+        What a newer operator wrote and this one does not know is gone after this write, as `everstep_api.reading` says:
+        it tells of a moment that is over. Of a job on which nothing changes here nothing is written, so there it stays.
+        """
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,

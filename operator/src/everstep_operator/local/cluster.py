@@ -133,6 +133,9 @@ class LocalCluster:
         """See `Cluster`. No pod outlives this process, so neither does the pin."""
         self._pins[job.uid] = pin
 
+    async def remove(self, job: Job, belonging: Manifest) -> None:
+        """See `Cluster`. A job has none here."""
+
     def pods(self, job_uid: str) -> tuple[Pod, ...]:
         """See `Cluster`."""
         return tuple(process.fact for process in self._processes.get(job_uid, {}).values())

@@ -5,6 +5,7 @@ import os
 import uuid
 from pathlib import Path
 
+from everstep_api.reading import read_status
 from everstep_api.resource import Manifest
 from everstep_api.status import TrainingJobStatus
 from everstep_operator.cluster import ConflictError
@@ -39,7 +40,7 @@ class JobFile:
             generation=metadata["generation"],
             version=metadata["resourceVersion"],
             spec=manifest["spec"],
-            status=TrainingJobStatus.model_validate_json(json.dumps(manifest.get("status", {}))),
+            status=read_status(TrainingJobStatus, manifest.get("status", {})),
         )
 
     def write_status(self, job: Job, status: TrainingJobStatus) -> None:

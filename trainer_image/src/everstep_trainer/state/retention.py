@@ -28,11 +28,12 @@ def remove_old(run: Store, worlds: dict[int, WorldRecord], *, last: int, best: i
 
 
 def best_of(manifests: Sequence[Manifest], metric: Metric) -> list[Manifest]:
-    """The checkpoints that were evaluated, the best first."""
+    """The checkpoints that were evaluated by the metric, the best first; a job may choose another one later."""
     penalties = [
-        (penalty(metric, evaluation.metrics[metric]), number)
+        (penalty(metric, value), number)
         for number, manifest in enumerate(manifests)
         if (evaluation := manifest.counters.evaluation) and evaluation.step == manifest.step
+        if (value := evaluation.metrics.get(metric)) is not None
     ]
     return [manifests[number] for _, number in sorted(penalties)]
 
