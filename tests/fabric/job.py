@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from tests.builders import JobBuilder, a_job
 
 PATIENCE_S = 240.0
 """Limit of one wait. Two workers import torch and transformers in 5 s on two idle cores, in a minute on busy ones."""
+_SHM = "EVERSTEP_SHM="
 
 
 def a_small_job(bucket: Path | str, *, workers: int, steps: int, at_least: int | None = None) -> JobBuilder:
@@ -127,6 +129,13 @@ class FabricJob:
     def kill_worker(self, worker: int) -> None:
         """kill -9 of a worker's process 1, with all that it has started."""
         os.kill(self.agent(worker), signal.SIGKILL)
+
+    def lose_worker(self, worker: int) -> None:
+        """kill -9 of a worker's process 1, and what it held in memory is gone, as with its node."""
+        agent = self.agent(worker)
+        shm = next(line for line in Path(f"/proc/{agent}/environ").read_text().split("\0") if line.startswith(_SHM))
+        os.kill(agent, signal.SIGKILL)
+        shutil.rmtree(shm.removeprefix(_SHM))
 
     def audited(self) -> Audit:
         """What became of the planned rows, from the storage alone."""

@@ -43,5 +43,5 @@ def test_an_agent_imports_aiohttp_and_prometheus_client_alone(imported: set[str]
 def test_of_the_contract_an_agent_imports_what_travels_alone(imported: set[str]) -> None:
     contract = {name for name in imported if name.startswith("everstep_api.")}
     assert contract == {"everstep_api.wire"} | {
-        f"everstep_api.wire.{name}" for name in ("decode", "ranks", "sync", "table")
+        f"everstep_api.wire.{name}" for name in ("decode", "ranks", "snapshots", "sync", "table")
     }

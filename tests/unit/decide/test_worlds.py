@@ -130,6 +130,13 @@ def test_a_member_whose_container_has_ended_is_lost_before_it_is_started_again()
     assert (play.world, play.members) == (2, [0, 1])
 
 
+def test_who_is_left_goes_on_at_once_and_does_not_wait_for_a_container_that_starts_again() -> None:
+    play = Play(a_job().workers(2, at_least=1)).training()
+    killed = Ending(exit_code=137, reason="Error")
+    play.pod(1, started=None, restarts=1, last_ending=killed).look()
+    assert (play.world, play.members) == (2, [0])
+
+
 def test_a_new_leader_that_has_heard_nobody_tells_members_nothing() -> None:
     play = Play(a_job().workers(2)).training()
     play.reports.forget("0b5c1d1e-0000-4000-8000-000000000001")

@@ -10,6 +10,7 @@ import aiohttp
 
 from everstep_agent import report, state
 from everstep_agent.events import (
+    CopySnapshot,
     EndRanks,
     EnterWorld,
     Event,
@@ -22,6 +23,7 @@ from everstep_agent.events import (
     StopRanks,
     StoreFound,
 )
+from everstep_agent.holding import Holding
 from everstep_agent.metrics import Metrics
 from everstep_agent.processes import Processes
 from everstep_agent.settings import Settings
@@ -68,6 +70,15 @@ class Agent:
         self.worlds = Worlds(newest)
         self.metrics = Metrics(settings)
         self.processes = Processes(command=command, folder=settings.socket.parent, happen=self.happen)
+        self.holding = Holding(
+            settings.shm,
+            pod_uid=settings.pod_uid,
+            address=lambda: self.address,
+            session=session,
+            group=group,
+            tell=self.processes.tell,
+            happen=self.happen,
+        )
         self.sync = Sync(settings, session, report=self.report, hear=self._hear)
 
     def happen(self, event: Event) -> None:
@@ -97,14 +108,20 @@ class Agent:
     def close(self) -> None:
         """End all processes and tasks of this agent."""
         self._stop_search()
+        self.holding.stop()
         self.processes.close()
+
+    @property
+    def address(self) -> str:
+        """Where the other workers reach this one."""
+        host = self._settings.pod_ip
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     def report(self) -> Report:
         """Return the report of this moment."""
         settings = self._settings
-        address = f"[{settings.pod_ip}]" if ":" in settings.pod_ip else settings.pod_ip
         identity = report.Identity(
-            boot_id=self._boot_id, worker=settings.worker, node=settings.node, address=f"{address}:{self.port}"
+            boot_id=self._boot_id, worker=settings.worker, node=settings.node, address=self.address
         )
         return report.write(self._worker, identity)
 
@@ -122,6 +139,7 @@ class Agent:
         return f"{len(worker.warm)} of {worker.ranks} spares are warm."
 
     def _hear(self, directive: Directive) -> None:
+        self.holding.admission.hear(directive.action)
         self.happen(Heard(directive=directive))
 
     def _tell_loss(self, before: Worker) -> None:
@@ -143,11 +161,14 @@ class Agent:
                 for slot, rank in self._ranks().items():
                     if rank != 0:
                         self.processes.tell(slot, order.store)
+            case CopySnapshot():
+                self.holding.copy(order)
             case StopRanks():
                 _log.info("Stopping after a step: world=%d durable=%s", self._worker.newest_world, order.durable)
                 self.processes.tell_all(StopAfterStep(durable=order.durable))
             case EndRanks():
                 self._stop_search()
+                self.holding.stop()
                 self.processes.end_ranks()
             case Exit():
                 _log.info("Exiting: code=%d state=%s", order.code, self._worker.state)
@@ -173,10 +194,13 @@ class Agent:
                     ranks_per_worker=run.ranks_per_worker,
                     spec=order.spec,
                     host=settings.pod_ip,
+                    secret=run.secret,
+                    snapshots=self.holding.stem(slot),
                 )
                 for slot, rank in self._ranks().items()
             }
         )
+        self.holding.enter(run, order.place)
         if order.place != 0:
             self._search = self._group.create_task(self._find_store(run))
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from everstep_agent.lastwords import Ending
-from everstep_api.wire.ranks import FromRank, JoinStore
-from everstep_api.wire.sync import Directive, Run
+from everstep_api.wire.ranks import FromRank, JoinStore, SnapshotTaken
+from everstep_api.wire.sync import Directive, Run, StatePoint
 from everstep_api.wire.table import Input
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -63,13 +63,22 @@ class StoreFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotHeld:
+    """A rank's snapshot is held by all who shall hold it."""
+
+    world: int
+    slot: int
+    point: StatePoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GracePassed:
     """The grace period has begun with SIGTERM, is nearly over, or is over."""
 
     cause: Literal[Input.SIGNAL, Input.NEAR_END, Input.END]
 
 
-Event = Heard | SparesCounted | ForkServerLost | Said | Ended | StoreFound | GracePassed
+Event = Heard | SparesCounted | ForkServerLost | Said | Ended | StoreFound | SnapshotHeld | GracePassed
 
 # -- orders -----------------------------------------------------------------------------------------------------------
 
@@ -100,6 +109,17 @@ class ShareStore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopySnapshot:
+    """Bring a rank's snapshot to the buddies, then tell the rank."""
+
+    run: Run
+    place: int
+    """Of this worker among the members."""
+    slot: int
+    taken: SnapshotTaken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRanks:
     """Ask the ranks to stop after a step."""
 
@@ -118,4 +138,4 @@ class Exit:
     code: int
 
 
-Order = RememberWorld | EnterWorld | ShareStore | StopRanks | EndRanks | Exit
+Order = RememberWorld | EnterWorld | ShareStore | CopySnapshot | StopRanks | EndRanks | Exit

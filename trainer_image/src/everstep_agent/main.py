@@ -14,6 +14,7 @@ from everstep_agent.agent import Agent
 from everstep_agent.lines import listen
 from everstep_agent.server import Server
 from everstep_agent.settings import Settings, SettingsError
+from everstep_agent.snapshot_server import SnapshotServer
 from everstep_agent.sync import GoneError, NoAnswerError
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,12 @@ async def live(settings: Settings, *, devices: int, command: Sequence[str]) -> i
     """
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         agent = Agent(settings, command=command, devices=devices, session=session, group=group)
-        server = Server(metrics=agent.render_metrics, unreadiness=agent.unreadiness, worlds=agent.worlds)
+        snapshots = SnapshotServer(
+            shelf=agent.holding.shelf, admission=agent.holding.admission, address=lambda: agent.address
+        )
+        server = Server(
+            metrics=agent.render_metrics, unreadiness=agent.unreadiness, worlds=agent.worlds, snapshots=snapshots
+        )
         agent.port = await server.open(settings.pod_ip, settings.port)
         lines = await listen(settings.socket, agent.processes.greet)
         _heed_signals(agent)

@@ -33,6 +33,8 @@ def write(worker: Worker, identity: Identity) -> Report:
         progress=told.progress,
         most_ranks=told.most_ranks,
         resumed=told.resumed,
+        snapshots=told.snapshots,
+        memory=told.memory,
         durable=told.durable,
         evaluations=told.evaluations,
         failure=worker.failure,

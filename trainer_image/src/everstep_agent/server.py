@@ -5,6 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from everstep_agent.metrics import CONTENT_TYPE
+from everstep_agent.snapshot_server import SnapshotServer
 from everstep_agent.world import WorldOverError, Worlds, WrongSecretError
 from everstep_api.wire.decode import encode
 
@@ -12,7 +13,14 @@ from everstep_api.wire.decode import encode
 class Server:
     """Answers until it is closed."""
 
-    def __init__(self, *, metrics: Callable[[], bytes], unreadiness: Callable[[], str | None], worlds: Worlds) -> None:
+    def __init__(
+        self,
+        *,
+        metrics: Callable[[], bytes],
+        unreadiness: Callable[[], str | None],
+        worlds: Worlds,
+        snapshots: SnapshotServer,
+    ) -> None:
         """Take what it answers with; `unreadiness` returns why the worker is not ready, or nothing when it is."""
         self._metrics = metrics
         self._unreadiness = unreadiness
@@ -24,6 +32,7 @@ class Server:
                 web.get("/healthz", self._answer_health),
                 web.get("/readyz", self._answer_readiness),
                 web.get(r"/worlds/{world:\d{1,18}}", self._answer_world),
+                *snapshots.routes(),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)

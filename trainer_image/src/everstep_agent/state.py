@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from everstep_agent.events import (
+    CopySnapshot,
     Ended,
     EndRanks,
     EnterWorld,
@@ -21,13 +22,14 @@ from everstep_agent.events import (
     RememberWorld,
     Said,
     ShareStore,
+    SnapshotHeld,
     SparesCounted,
     StopRanks,
     StoreFound,
 )
 from everstep_agent.membership import Membership
 from everstep_agent.told import Told
-from everstep_api.wire.ranks import JoinStore, StoreOpened
+from everstep_api.wire.ranks import JoinStore, SnapshotTaken, StoreOpened
 from everstep_api.wire.sync import AgentState, Directive, Failure, FailureCause, Pause, Run, Stop
 from everstep_api.wire.table import TABLE, Effect, Input, understand
 
@@ -109,7 +111,7 @@ def _note(worker: Worker, event: Event, orders: list[Order]) -> Worker:
             return replace(worker, warm=event.warm, spare_failures=event.failures)
         case ForkServerLost():
             return _note_lost_server(worker, event)
-        case Said() | Ended() | StoreFound():
+        case Said() | Ended() | StoreFound() | SnapshotHeld():
             inside = worker.membership
             if inside is None or inside.run.world != event.world:
                 return worker  # told by ranks that were ended
@@ -140,7 +142,9 @@ def _note_lost_server(worker: Worker, event: ForkServerLost) -> Worker:
     return replace(worker, membership=inside.lose(failure))
 
 
-def _note_of_world(worker: Worker, inside: Membership, event: Said | Ended | StoreFound, orders: list[Order]) -> Worker:
+def _note_of_world(
+    worker: Worker, inside: Membership, event: Said | Ended | StoreFound | SnapshotHeld, orders: list[Order]
+) -> Worker:
     match event:
         case StoreFound(store=store):
             orders.append(ShareStore(world=event.world, store=store))
@@ -148,6 +152,11 @@ def _note_of_world(worker: Worker, inside: Membership, event: Said | Ended | Sto
         case Said(message=StoreOpened() as opened):
             store = JoinStore(host=worker.host, port=opened.port, resume=opened.resume)
             return _note_of_world(worker, inside, StoreFound(world=event.world, store=store), orders)
+        case Said(slot=slot, message=SnapshotTaken() as taken):
+            orders.append(CopySnapshot(run=inside.run, place=inside.place, slot=slot, taken=taken))
+            return worker
+        case SnapshotHeld(slot=slot, point=point):
+            return replace(worker, told=worker.told.hold(slot, point))
         case Said(slot=slot, message=message):
             told = worker.told.hear(message, is_first=slot == 0)
             return replace(worker, told=told, membership=inside.hear(slot, message))

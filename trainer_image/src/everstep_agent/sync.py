@@ -201,4 +201,4 @@ def _read(body: bytes, wanted: type[_M]) -> _M:
 
 
 def _essence(report: Report) -> tuple[Report, bool]:
-    return replace(report, progress=None), report.progress is not None
+    return replace(report, progress=None, snapshots=()), report.progress is not None

@@ -1,9 +1,10 @@
 """What the ranks of a worker have told about their world, as the operator shall hear it. Pure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from everstep_api.wire.ranks import Done, EvaluationMade, FromRank, PhaseBegun, Planned, Saved, Stepped
-from everstep_api.wire.sync import DurableCheckpoint, Evaluated, Phase, Progress, Resumed
+from everstep_api.wire.ranks import Done, EvaluationMade, FromRank, PhaseBegun, Planned, Saved, Stepped, TierTold
+from everstep_api.wire.sync import DurableCheckpoint, Evaluated, MemoryTier, Phase, Progress, Resumed, StatePoint
 
 _MOST_EVALUATIONS = 20
 
@@ -18,12 +19,24 @@ class Told:
     most_ranks: int | None = None
     resumed: Resumed | None = None
     durable: DurableCheckpoint | None = None
+    memory: MemoryTier | None = None
+    held: Mapping[int, StatePoint] = field(default_factory=dict)
+    """By slot, the newest snapshot that is held by all who shall hold it."""
     evaluations: tuple[Evaluated, ...] = ()
     output: str | None = None
 
     def enter(self) -> "Told":
         """What still holds in a new world: the plan, checkpoints and evaluations are the job's and not a world's."""
-        return replace(self, phase=Phase.ENTER, progress=None, resumed=None, output=None)
+        return replace(self, phase=Phase.ENTER, progress=None, resumed=None, memory=None, held={}, output=None)
+
+    def hold(self, slot: int, point: StatePoint) -> "Told":
+        """A slot's snapshot is held."""
+        return replace(self, held={**self.held, slot: point})
+
+    @property
+    def snapshots(self) -> tuple[StatePoint, ...]:
+        """The newest that all slots hold which keep any; those of a world differ by one at the most."""
+        return (min(self.held.values(), key=lambda point: point.step),) if self.held else ()
 
     def hear(self, message: FromRank, *, is_first: bool) -> "Told":  # noqa: PLR0911 - one return a kind of message
         """What is known after a rank's message; phase and steps are told by the first rank of each worker."""
@@ -36,6 +49,8 @@ class Told:
                 return replace(self, progress=_progress(message, self.total_steps))
             case Saved():
                 return replace(self, durable=_newer(self.durable, message))
+            case TierTold():
+                return replace(self, memory=message.tier)
             case EvaluationMade():
                 # After a resume the steps come again, and what was measured there before is void.
                 kept = (made for made in self.evaluations if made.step < message.step)

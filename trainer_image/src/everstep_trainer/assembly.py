@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from everstep_api.wire.ranks import PhaseBegun, Planned, StoreOpened
-from everstep_api.wire.sync import StatePoint
 from everstep_trainer.context import JobContext
-from everstep_trainer.entry import Beginning, Entered
+from everstep_trainer.entry import Entered
 from everstep_trainer.errors import RefusedError, TrainerError
 from everstep_trainer.model.assets import Assets, give_values
 from everstep_trainer.model.build import build
@@ -19,14 +18,14 @@ from everstep_trainer.parallel.reduction import differing_ranks
 from everstep_trainer.parallel.shard import shard
 from everstep_trainer.plan import Plan, open_dealers
 from everstep_trainer.planning import have_plan
-from everstep_trainer.predecessor import folder_of_job
 from everstep_trainer.report import AgentLine
 from everstep_trainer.schedule import LearningRate
 from everstep_trainer.state.fence import Fence
 from everstep_trainer.state.manifest import Counters
-from everstep_trainer.state.restore import restore_newest
+from everstep_trainer.state.restore import Restored, restore_newest
 from everstep_trainer.state.retention import remove_old
 from everstep_trainer.state.save import Origin, Saver
+from everstep_trainer.state.tier import open_tier
 from everstep_trainer.tasks.causal_lm import CausalLM
 from everstep_trainer.training import NEVER_SAVED, Training
 
@@ -54,15 +53,22 @@ def assemble(line: AgentLine, entered: Entered) -> Training:
     if context.world.place.is_first:
         line.tell(Planned(total_steps=plan.total_steps, most_ranks=plan.most_ranks))
     dealers = open_dealers(plan, context)
-    model = _build(context, plan, assets, is_restored=bool(entered.beginning.points))
+    model = _build(context, plan, assets, is_restored=entered.beginning.newest is not None)
     optimizer = ShardedAdamW(
         model, betas=_pair(plan.hyperparameters.betas), weight_decay=plan.hyperparameters.weight_decay
     )
-    counters, point = _take_up(context, entered.beginning, optimizer)
+    restored = _take_up(entered, optimizer)
+    counters = restored.counters if restored is not None else Counters(step=0, updates=0, next_row=0)
+    if restored is None and entered.beginning.newest is not None:
+        _begin_anew(context, assets, model, optimizer)
     _compare(context, plan, optimizer, counters)
     if context.world.place.is_first:
-        _begin_world(line, entered, point)
-    return Training(
+        _begin_world(line, entered, restored)
+    saver = _saver(line, context, entered.fence, plan)
+    for note in restored.ledger if restored is not None else ():
+        saver.note(note)
+    is_durable = restored is None or (restored.source.tier == "Durable" and entered.beginning.earlier is None)
+    training = Training(
         context=context,
         plan=plan,
         assets=assets,
@@ -75,11 +81,21 @@ def assemble(line: AgentLine, entered: Entered) -> Training:
             total_steps=plan.total_steps,
         ),
         fence=entered.fence,
-        saver=_saver(line, context, entered.fence, plan),
+        saver=saver,
         line=line,
         counters=counters,
-        saved_step=counters.step if entered.beginning.earlier is None else NEVER_SAVED,
+        saved_step=counters.step if is_durable else NEVER_SAVED,
+        tier=open_tier(
+            context,
+            list(optimizer.state()),
+            stem=entered.stem,
+            resumed=restored.source.point if restored is not None else None,
+            line=line,
+        ),
     )
+    if restored is not None and restored.source.tier == "Memory":
+        training.hold_again()
+    return training
 
 
 def _refuse_what_is_not_here(context: JobContext) -> None:
@@ -104,17 +120,37 @@ def _build(context: JobContext, plan: Plan, assets: Assets, *, is_restored: bool
     return model.train()
 
 
-def _take_up(context: JobContext, beginning: Beginning, optimizer: ShardedAdamW) -> tuple[Counters, StatePoint | None]:
-    """Fill the state from the newest whole checkpoint, or begin from nothing."""
-    if not beginning.points:
-        return Counters(step=0, updates=0, next_row=0), None
-    run = context.run
-    if beginning.earlier is not None:
-        run = folder_of_job(context.storage, context.job, beginning.earlier)
-    manifest = restore_newest(run, beginning.points, list(optimizer.state()), context.world)
-    optimizer.updates = manifest.counters.updates
-    log.info("Resumed: world=%d step=%d from=%d", context.world.place.world, manifest.step, manifest.world)
-    return manifest.counters, manifest.point
+def _take_up(entered: Entered, optimizer: ShardedAdamW) -> Restored | None:
+    """Fill the state from the newest one that is whole; None for a beginning from nothing.
+
+    Raises:
+        RefusedError: there are checkpoints, and none is whole.
+    """
+    context, sources = entered.context, entered.sources()
+    restored = restore_newest(sources, list(optimizer.state()), context.world)
+    if restored is not None:
+        optimizer.updates = restored.counters.updates
+        resumed = entered.resumed(restored.source)
+        log.info(
+            "Resumed: world=%d step=%d from=%d tier=%s",
+            context.world.place.world,
+            resumed.step,
+            resumed.world,
+            resumed.tier,
+        )
+    elif entered.beginning.points:
+        raise RefusedError(
+            f"None of the {len(entered.beginning.points)} checkpoints under {context.run.uri}/ckpt is whole. Put the"
+            " damaged objects back, or delete the job and its folder to begin anew."
+        )
+    return restored
+
+
+def _begin_anew(context: JobContext, assets: Assets, model: nn.Module, optimizer: ShardedAdamW) -> None:
+    """Fill the model as for a first world: memory alone held the work, and what it held is damaged."""
+    log.error("No snapshot in memory is whole and there is no checkpoint yet, so the job begins anew.")
+    give_values(model, assets, context.recipe, with_trained=True)
+    optimizer.reset()
 
 
 def _compare(context: JobContext, plan: Plan, optimizer: ShardedAdamW, counters: Counters) -> None:
@@ -129,10 +165,10 @@ def _compare(context: JobContext, plan: Plan, optimizer: ShardedAdamW, counters:
         )
 
 
-def _begin_world(line: AgentLine, entered: Entered, point: StatePoint | None) -> None:
+def _begin_world(line: AgentLine, entered: Entered, restored: Restored | None) -> None:
     """Write down where this world goes on. No step is complete without rank 0, so none is before this."""
-    resumed = entered.resumed(point) if point is not None else None
-    if point is not None and point != entered.beginning.points[0]:
+    resumed = entered.resumed(restored.source) if restored is not None else None
+    if resumed != entered.beginning.newest:
         line.tell(StoreOpened(port=entered.port, resume=resumed))  # the agent was told of a newer one, which is damaged
     entered.fence.create(resumed)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from everstep_api.job import TrainingJobSpec
 from everstep_api.wire.decode import decode, encode
-from everstep_api.wire.ranks import Enter, Job, JoinStore, StoreOpened
+from everstep_api.wire.ranks import Enter, Inventories, Job, JoinStore, StoreOpened
+from everstep_api.wire.snapshots import Inventory
 from everstep_api.wire.sync import Evaluated, Resumed, StatePoint
 from everstep_trainer.context import JobContext
 from everstep_trainer.errors import DeniedError
@@ -15,8 +16,10 @@ from everstep_trainer.objects import Store
 from everstep_trainer.parallel.world import Place, enter, join_store, open_store
 from everstep_trainer.predecessor import EARLIER_WORLD, folder_of_job, have_predecessor
 from everstep_trainer.report import AgentLine
+from everstep_trainer.state.checkpoint import checkpoints
 from everstep_trainer.state.fence import Fence
-from everstep_trainer.state.restore import valid_points
+from everstep_trainer.state.memory import Holdings, Snapshot, whole_snapshots
+from everstep_trainer.state.restore import Source, valid_points
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,19 @@ class Beginning:
     """Uid of the earlier job whose checkpoints these are; None when they are the job's own."""
     output: str | None = None
     """Where the model is, when the job is finished already."""
+    snapshots: tuple[Holdings, ...] = ()
+    """What workers hold in memory that may be gone on from, newest first."""
+
+    @property
+    def newest(self) -> Resumed | None:
+        """The state that is tried first, as agent and fence are told of it."""
+        held = (Resumed(world=one.point.world, step=one.point.step, tier="Memory") for one in self.snapshots)
+        return max((*held, *(self.resumed(point) for point in self.points)), key=_order, default=None)
+
+    def resumed(self, point: StatePoint) -> Resumed:
+        """A checkpoint that is taken up, as agent and fence are told of it."""
+        world = point.world if self.earlier is None else EARLIER_WORLD
+        return Resumed(world=world, step=point.step, tier="Durable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +76,25 @@ class Entered:
     beginning: Beginning
     port: int
     """Of the world's store."""
+    stem: str | None
+    """Folder and first part of the names of this rank's snapshots, if it shall keep any."""
+    secret: str
+    """Of the world."""
 
-    def resumed(self, point: StatePoint) -> Resumed:
-        """A state that is taken up, as the agent and the fence are told of it."""
-        return _resumed(self.beginning, point)
+    def sources(self) -> list[Source]:
+        """The states that may be gone on from, newest first: world before step, and memory before the storage."""
+        context, beginning = self.context, self.beginning
+        run = folder_of_job(context.storage, context.job, beginning.earlier) if beginning.earlier else context.run
+        folder = Path(self.stem or "").parent
+        held = [Snapshot(holdings=one, folder=folder, secret=self.secret) for one in beginning.snapshots]
+        found: list[Source] = [*held, *checkpoints(run, beginning.points)]
+        return sorted(found, key=lambda source: _order(self.resumed(source)), reverse=True)
+
+    def resumed(self, source: Source) -> Resumed:
+        """A state that is taken up, as agent and fence are told of it."""
+        if source.tier == "Durable":
+            return self.beginning.resumed(source.point)
+        return Resumed(world=source.point.world, step=source.point.step, tier="Memory")
 
 
 def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
@@ -91,33 +122,43 @@ def enter_world(line: AgentLine, message: Enter, cache: Path) -> Entered:
     timeout_s = float(TIMEOUT_STEPS * spec.recovery.step_timeout_seconds)
     found = None
     if place.is_first:
-        found = _look_first(storage, job, spec, fence) if place.world == 1 else _look(storage, job, spec, fence)
+        held = line.wait_for(Inventories).found if message.snapshots is not None else ()
+        look = _look_first if place.world == 1 else _look
+        found = look(storage, job, spec, fence, held)
         store = open_store(timeout_s=timeout_s)
-        line.tell(StoreOpened(port=store.port, resume=_resumed(found, found.points[0]) if found.points else None))
+        line.tell(StoreOpened(port=store.port, resume=found.newest))
     else:
         joined = line.wait_for(JoinStore)
         store = join_store(joined.host, joined.port, timeout_s=timeout_s)
     world = enter(place, store, sharding=spec.recipe.sharding, timeout_s=timeout_s)
     told = world.tell("beginning", lambda: encode(found), timeout_s=timeout_s)
     context = JobContext(job=job, manifest=message.spec, spec=spec, storage=storage, run=run, cache=cache, world=world)
-    return Entered(context=context, fence=fence, beginning=decode(told, Beginning), port=store.port)
+    return Entered(
+        context=context,
+        fence=fence,
+        beginning=decode(told, Beginning),
+        port=store.port,
+        stem=message.snapshots,
+        secret=message.secret,
+    )
 
 
-def _resumed(beginning: Beginning, point: StatePoint) -> Resumed:
-    world = point.world if beginning.earlier is None else EARLIER_WORLD
-    return Resumed(world=world, step=point.step, tier="Durable")
+def _order(resumed: Resumed) -> tuple[int, int, bool]:
+    return resumed.world, resumed.step, resumed.tier == "Memory"
 
 
-def _look_first(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence) -> Beginning:
+def _look_first(
+    storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence, held: tuple[Inventory, ...]
+) -> Beginning:
     """The same for the first world: what denies itself now was never right; later it may be keys that are renewed."""
     try:
-        return _look(storage, job, spec, fence)
+        return _look(storage, job, spec, fence, held)
     except DeniedError as error:
         raise error.refused() from error
 
 
-def _look(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence) -> Beginning:
-    """What the storage says of the job. Before its first world it is proved that the fence can be relied on."""
+def _look(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence, held: tuple[Inventory, ...]) -> Beginning:
+    """What storage and memory say of the job. Before its first world it is proved that the fence can be relied on."""
     run = folder_of_job(storage, job, job.uid)
     records = fence.records()
     if not records:
@@ -126,7 +167,10 @@ def _look(storage: Store, job: Job, spec: TrainingJobSpec, fence: Fence) -> Begi
     result = run.find(RESULT)
     output = decode(result, Result).output if result is not None else None
     points = tuple(valid_points(run, records))
+    snapshots = tuple(whole_snapshots(held, records))
     if points or output is not None:
-        return Beginning(points=points, output=output)
+        return Beginning(points=points, output=output, snapshots=snapshots)
     earlier = have_predecessor(storage, job, spec)
-    return Beginning(points=earlier.points, earlier=earlier.uid) if earlier is not None else Beginning(points=())
+    if earlier is None:
+        return Beginning(points=(), snapshots=snapshots)
+    return Beginning(points=earlier.points, earlier=earlier.uid, snapshots=snapshots)

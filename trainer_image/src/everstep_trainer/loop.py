@@ -19,8 +19,9 @@ def train(training: Training) -> None:
         is_best = training.evaluate_if_due()
         if is_best or training.is_save_due(outcome):
             training.save()
+        training.snapshot_if_due(outcome)
         if outcome.stop:
-            training.leave()
+            training.leave(outcome)
             return
     training.make_sure_of_last_save()
     training.begin(Phase.EXPORT)

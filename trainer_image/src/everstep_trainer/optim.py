@@ -46,6 +46,12 @@ class ShardedAdamW:
         for state in self._adamw.state.values():
             state["step"].fill_(float(count))
 
+    def reset(self) -> None:
+        """Begin anew: moments of zero, and no update yet."""
+        for state in self._adamw.state.values():
+            for tensor in state.values():
+                tensor.zero_()
+
     def gradients(self) -> list[Tensor]:
         """The local parts of the gradients; from now on they are what `update` uses."""
         for name, weight in self._weights.items():

@@ -9,11 +9,11 @@ import os
 import socket
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 from typing import NoReturn, TypeVar
 
 from everstep_api.wire.decode import MalformedMessageError, decode, encode
-from everstep_api.wire.ranks import FromRank, FromServer, StopAfterStep, ToRank
+from everstep_api.wire.ranks import FromRank, FromServer, Held, StopAfterStep, ToRank
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ class AgentLine:
         self._writing = Lock()
         self._heard: SimpleQueue[ToRank] = SimpleQueue()
         self._stop: StopAfterStep | None = None
+        self._held: Held | None = None
+        self._holding = Condition()
 
     @property
     def stop(self) -> StopAfterStep | None:
@@ -45,6 +47,12 @@ class AgentLine:
                 self._socket.sendall(encode(message) + b"\n")
             except OSError:
                 _end()
+
+    def held(self, step: int, *, within_s: float = 0.0) -> Held | None:
+        """What the agent says of the snapshot of this step, or None when it says nothing within the time."""
+        with self._holding:
+            self._holding.wait_for(lambda: self._held is not None and self._held.step == step, within_s)
+            return self._held if self._held is not None and self._held.step == step else None
 
     def listen(self) -> None:
         """Begin to hear, on a thread."""
@@ -71,6 +79,10 @@ class AgentLine:
     def _take(self, message: ToRank) -> None:
         if isinstance(message, StopAfterStep):
             self._stop = StopAfterStep(durable=message.durable or (self._stop is not None and self._stop.durable))
+        elif isinstance(message, Held):
+            with self._holding:
+                self._held = message
+                self._holding.notify_all()
         else:
             self._heard.put(message)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from everstep_trainer.errors import TrainerError
 from everstep_trainer.optim import ShardedAdamW
-from everstep_trainer.parallel.reduction import Totals, reduce_totals
+from everstep_trainer.parallel.reduction import NOTHING_HELD, Holding, Totals, reduce_totals
 from everstep_trainer.parallel.world import World
 
 
@@ -62,6 +62,7 @@ class Wish:
     stop_durably: bool = False
     save: bool = False
     uploading: bool = False
+    holding: Holding = NOTHING_HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,8 @@ class Outcome:
     stop_durably: bool
     save: bool
     uploading: bool
+    holding: Holding
+    """Of all ranks together."""
 
 
 class RowsLostError(TrainerError):
@@ -120,6 +123,7 @@ def take_step(
         stop_durably=all_.stop_durably > 0,
         save=all_.save > 0,
         uploading=all_.uploading > 0,
+        holding=all_.holding,
     )
 
 
@@ -159,6 +163,7 @@ def _totals(gradients: list[Tensor], summed_loss: float, work: Work, wish: Wish,
         stop_durably=wish.stop_durably,
         save=wish.save,
         uploading=wish.uploading,
+        holding=wish.holding,
     )
 
 

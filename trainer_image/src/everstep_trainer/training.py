@@ -22,7 +22,9 @@ from everstep_trainer.report import AgentLine
 from everstep_trainer.schedule import LearningRate
 from everstep_trainer.state.fence import Fence
 from everstep_trainer.state.manifest import Counters
+from everstep_trainer.state.memory import Kept
 from everstep_trainer.state.save import Saver
+from everstep_trainer.state.tier import Tier
 from everstep_trainer.step import Outcome, Wish, Work, take_step
 from everstep_trainer.tasks.causal_lm import loss_of, sums_of
 
@@ -58,6 +60,10 @@ class Training:
     """The step of the newest state that was saved, or taken up."""
     saved_s: float = field(default_factory=monotonic)
     skipped_in_a_row: int = 0
+    tier: Tier
+    """The snapshots in memory."""
+    step_s: float = 0.0
+    """Seconds of the step before."""
 
     @property
     def is_over(self) -> bool:
@@ -93,6 +99,7 @@ class Training:
             longest_gradient=self.context.recipe.optimizer.max_grad_norm,
         )
         self._count(work, outcome)
+        self.step_s = monotonic() - begin
         self._tell(outcome, seconds=monotonic() - begin, waited_s=waited_s, rate=rate)
         return outcome
 
@@ -121,7 +128,7 @@ class Training:
         if outcome.save and outcome.uploading and not (self.is_over or outcome.stop):
             log.warning("A checkpoint is due at step %d while the one before is on its way.", self.counters.step)
             return False
-        return outcome.save or outcome.stop
+        return outcome.save or outcome.stop_durably
 
     def save(self) -> None:
         """Take the state; it reaches the storage while training goes on."""
@@ -131,13 +138,23 @@ class Training:
         self.saved_s = monotonic()
         self.begin(Phase.TRAIN)
 
-    def leave(self) -> None:
-        """Leave the world after this step, with the state in the storage: the only place where it outlives us.
+    def snapshot_if_due(self, outcome: Outcome) -> None:
+        """Have the workers' memory hold the state when it is time."""
+        self.saver.forget_lines(int(outcome.holding.recorded_step))
+        self.tier.take_if_due(self.counters.step, outcome.holding, self._kept)
+
+    def hold_again(self) -> None:
+        """Have the state that came from memory held by the workers of this world, too: it may have one holder alone."""
+        self.tier.take(self.counters.step, self._kept())
+
+    def leave(self, outcome: Outcome) -> None:
+        """Leave the world after this step, with the state held in memory, or in the storage where that was asked for.
 
         Raises:
-            StorageError: it did not get there.
+            StorageError: the state is not in memory everywhere, and did not get into the storage.
         """
-        self.make_sure_of_last_save()
+        if outcome.stop_durably or not self.tier.hold(self.counters.step, self._kept):
+            self.make_sure_of_last_save()
         self.line.tell(Left(step=self.counters.step))
 
     def make_sure_of_last_save(self) -> None:
@@ -172,7 +189,11 @@ class Training:
             stop_durably=stop is not None and stop.durable,
             save=is_late or step % every.every_steps == 0 or step == self.plan.total_steps,
             uploading=self.saver.is_busy,
+            holding=self.tier.holding(step_s=self.step_s, recorded_step=self.saver.recorded_step),
         )
+
+    def _kept(self) -> Kept:
+        return Kept(counters=self.counters, ledger=self.saver.unrecorded)
 
     def _count(self, work: Work, outcome: Outcome) -> None:
         counters = self.counters

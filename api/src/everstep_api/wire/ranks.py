@@ -7,7 +7,8 @@ At the end of the file a rank exits, and the agent knows that it is gone.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from everstep_api.wire.sync import Phase, Resumed, StatePoint
+from everstep_api.wire.snapshots import Inventory
+from everstep_api.wire.sync import MemoryTier, Phase, Resumed, StatePoint
 
 # -- fork server ------------------------------------------------------------------------------------------------------
 
@@ -108,9 +109,19 @@ class SnapshotTaken:
     """The rank's snapshot is in memory: the agent copies it to its buddies and says `Held`."""
 
     point: StatePoint
-    head: str
-    """Path of its head file."""
+    name: str
+    """Of its file and head."""
+    copies: int
+    """How many other workers shall hold it; fewer when there are not as many."""
     kind: Literal["snapshot"] = "snapshot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierTold:
+    """Rank 0: how the world keeps its state in memory, or why it does not."""
+
+    tier: MemoryTier
+    kind: Literal["tier"] = "tier"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +196,7 @@ FromRank = (
     | Planned
     | Stepped
     | SnapshotTaken
+    | TierTold
     | Saved
     | EvaluationMade
     | Left
@@ -208,15 +220,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
-    """A snapshot that some worker holds, and where its parts are to be had."""
-
-    point: StatePoint
-    parts: dict[str, str]
-    """Name of each part, and the address that serves it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Enter:
     """Become this rank of this world."""
 
@@ -229,8 +232,20 @@ class Enter:
     spec: dict[str, Any]
     host: str
     """Address under which the other members reach this worker; rank 0 opens its store there."""
-    inventories: tuple[Inventory, ...] = ()
+    secret: str = ""
+    """Of the world: the agents of its members and of other holders serve snapshots to who has it."""
+    snapshots: str | None = None
+    """Folder and first part of the names of this rank's own snapshots, `<folder>/<pod uid>.<slot>`; absent: it keeps
+    none."""
     kind: Literal["enter"] = "enter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventories:
+    """To rank 0 of an `Enter` with `snapshots`: what all holders have that answered within a second."""
+
+    found: tuple[Inventory, ...]
+    kind: Literal["inventories"] = "inventories"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,9 +260,13 @@ class JoinStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """All buddies hold the snapshot of this step."""
+    """Whether all buddies hold the rank's snapshot of this step."""
 
     step: int
+    is_held: bool = True
+    """False when a buddy did not take its copy: the snapshot is not asked for again, the next one may be."""
+    seconds: float = 0.0
+    """How long the copies took."""
     kind: Literal["held"] = "held"
 
 
@@ -259,4 +278,4 @@ class StopAfterStep:
     kind: Literal["stop"] = "stop"
 
 
-ToRank = Enter | JoinStore | Held | StopAfterStep
+ToRank = Enter | Inventories | JoinStore | Held | StopAfterStep

@@ -127,6 +127,16 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTier:
+    """How a world keeps its state in its workers' memory."""
+
+    every_steps: int | None = None
+    """Steps from one snapshot to the next, as chosen; absent: there are none."""
+    message: str | None = None
+    """Why there are none, with the numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """An evaluation of the held-out data."""
 
@@ -157,6 +167,9 @@ class Report:
     resumed: Resumed | None = None
     """Where its world took up the work; absent for a beginning."""
     snapshots: tuple[StatePoint, ...] = ()
+    """The newest that all of its own ranks, and their buddies, hold: at most one."""
+    memory: MemoryTier | None = None
+    """Known once the world trains."""
     durable: DurableCheckpoint | None = None
     evaluations: tuple[Evaluated, ...] = ()
     """The newest, at most 20, oldest first."""
@@ -188,6 +201,10 @@ class Member:
 class Wait:
     """Be in no world: end the ranks, keep the snapshots."""
 
+    world: int | None = None
+    """The world that others are in, to which snapshots are served."""
+    secret: str = ""
+    """Of that world."""
     kind: Literal["wait"] = "wait"
 
 

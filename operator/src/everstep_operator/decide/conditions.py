@@ -11,6 +11,7 @@ from everstep_api.wire import sync
 from everstep_operator.decide.facts import Observation, Pod
 from everstep_operator.decide.failures import Loss
 from everstep_operator.decide.obstacles import scheduling_causes, slow_start, start_trouble
+from everstep_operator.decide.progress import checkpoints_of
 from everstep_operator.decide.world import WorldPlan, fewest_members, most_members
 
 _BLOCKING = {
@@ -40,10 +41,12 @@ class Scene:
         return progress.step if progress else 0
 
     @property
-    def durable_step(self) -> int:
-        """The step of the newest durable checkpoint."""
-        checkpoints = self.seen.job.status.checkpoints
-        return checkpoints.durable.step if checkpoints and checkpoints.durable else 0
+    def kept_step(self) -> int:
+        """The newest step that storage or memory have."""
+        kept = checkpoints_of(self.seen, self.seen.job.status.world)
+        durable = kept.durable.step if kept is not None and kept.durable is not None else 0
+        memory = kept.memory.step if kept is not None and kept.memory is not None else None
+        return max(durable, memory or 0)
 
 
 def with_conditions(
@@ -119,7 +122,8 @@ def _in_world(scene: Scene, world: World) -> Statement:
     if any(report.progress is not None for report in reports):
         return _training(scene, world)
     if scene.step > 0:
-        said = sentences.taking_up(world.number, size=world.size, resume_step=scene.durable_step)
+        told = next((report.resumed.step for report in reports if report.resumed is not None), scene.kept_step)
+        said = sentences.taking_up(world.number, size=world.size, resume_step=told)
         return Statement(reason=_occasion(scene), message=f"{_cause(scene)}{said}")
     phases = {report.phase for report in reports}
     doing = "prepares the data" if sync.Phase.PREPARE in phases else "loads model and data"

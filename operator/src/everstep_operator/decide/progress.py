@@ -11,6 +11,7 @@ from everstep_api.progress import (
     EvaluationHistory,
     EvaluationPoint,
     Figure,
+    MemorySnapshot,
     Progress,
 )
 from everstep_api.status import ResumePoint, World
@@ -66,19 +67,32 @@ def priced_recoveries(recoveries: Recoveries | None, world: World | None, reache
     return recoveries.model_copy(update={"recent": (priced, *recoveries.recent[1:])})
 
 
-def checkpoints_of(seen: Observation) -> Checkpoints | None:
-    """The newest durable checkpoint that any agent tells of, or that was known before."""
+def checkpoints_of(seen: Observation, world: World | None) -> Checkpoints | None:
+    """Where the work is safe: what the agents tell of storage and memory, or what was known before."""
     old = seen.job.status.checkpoints
+    durable = _durable(seen, old.durable if old else None)
+    memory = _memory(seen, world) or (old.memory if old else None)
+    return Checkpoints(durable=durable, memory=memory) if durable or memory else None
+
+
+def _durable(seen: Observation, old: DurableCheckpoint | None) -> DurableCheckpoint | None:
+    """The newest durable checkpoint that any agent tells of, or that was known before."""
     told = [agent.report.durable for agent in seen.agents.values() if agent.report.durable is not None]
-    if not told:
-        return old
-    newest = max(told, key=lambda checkpoint: checkpoint.step)
-    if old is not None and old.durable is not None and old.durable.step >= newest.step:
-        return old  # a world takes up the newest one, so that the step only grows
-    durable = DurableCheckpoint(
-        step=newest.step, uri=newest.uri, commit_time=datetime.fromisoformat(newest.commit_time)
-    )
-    return Checkpoints(durable=durable, memory=old.memory if old else None)
+    newest = max(told, key=lambda checkpoint: checkpoint.step, default=None)
+    if newest is None or (old is not None and old.step >= newest.step):
+        return old  # a world goes on from the newest state, so that the step only grows
+    return DurableCheckpoint(step=newest.step, uri=newest.uri, commit_time=datetime.fromisoformat(newest.commit_time))
+
+
+def _memory(seen: Observation, world: World | None) -> MemorySnapshot | None:
+    """The newest snapshot that every member of the world holds, and how often there is one, or why there is none."""
+    reports = _reports(seen, world)
+    tier = next((report.memory for report in reports if report.memory is not None), None)
+    if tier is None or world is None:
+        return None
+    held = [report.snapshots[-1].step for report in reports if report.snapshots]
+    is_whole = len(held) == world.size
+    return MemorySnapshot(step=min(held) if is_whole else None, every_steps=tier.every_steps, message=tier.message)
 
 
 def evaluations_of(seen: Observation) -> EvaluationHistory | None:

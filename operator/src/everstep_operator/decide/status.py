@@ -64,7 +64,7 @@ def going_on(
         "world": world,
         "progress": progress,
         "display": _display_of(progress, workers, spec.workers.replicas),
-        "checkpoints": checkpoints_of(seen),
+        "checkpoints": checkpoints_of(seen, world),
         "evaluation": evaluations_of(seen),
         "recoveries": timed_recoveries(seen, priced, world),
     }
@@ -89,7 +89,7 @@ def ended(
         "workers": workers,
         "display": _display_of(progress, workers, spec.workers.replicas),
         "progress": progress,
-        "checkpoints": checkpoints_of(seen),
+        "checkpoints": checkpoints_of(seen, old.world),
         "evaluation": evaluations_of(seen),
         "recoveries": recoveries,
         "output": Result(uri=verdict.output) if verdict.output else None,
@@ -145,8 +145,14 @@ def _phase_of(conditions: Iterable[Condition], *, active: int) -> str:
 
 def _is_progress_alone(old: TrainingJobStatus, new: TrainingJobStatus) -> bool:
     """Whether the two differ in nothing that must be written at once."""
-    silent = {"progress": None, "display": None}
-    return old.model_copy(update=silent) == new.model_copy(update=silent)
+    return _without_progress(old) == _without_progress(new)
+
+
+def _without_progress(status: TrainingJobStatus) -> TrainingJobStatus:
+    held = status.checkpoints
+    memory = held.memory.model_copy(update={"step": None}) if held is not None and held.memory is not None else None
+    checkpoints = held.model_copy(update={"memory": memory}) if held is not None else None
+    return status.model_copy(update={"progress": None, "display": None, "checkpoints": checkpoints})
 
 
 def _duration(seconds: int) -> str:

@@ -14,7 +14,8 @@ from everstep_api.status import Member, World
 from everstep_api.wire import sync
 from everstep_operator.decide.facts import Agent, Observation, Pod
 from everstep_operator.decide.failures import Loss
-from everstep_operator.decide.members import Standing, Standings
+from everstep_operator.decide.members import LOST, Standing, Standings
+from everstep_operator.decide.memory import outlives_in_memory
 from everstep_operator.decide.pods import PodPlan
 
 FRESH_S = 3.0
@@ -44,8 +45,8 @@ def plan_world(
             return WorldPlan(world=world, directives=_told(seen, world, _run(seen, world)))
         # A world that not all have entered made no step, and nobody who has not entered does so for a pause.
         if not standings.has(Standing.COMING):
-            # Durable: a pause that only the memory of the workers holds would be lost with the worker that leaves.
-            pause = sync.Pause(world=world.number, durable=True)
+            is_safe = not spec.suspend and outlives_in_memory(seen, spec, pods, world)
+            pause = sync.Pause(world=world.number, durable=not is_safe)
             pausing = world if world.pause_time is not None else world.model_copy(update={"pause_time": seen.now})
             return WorldPlan(world=pausing, is_pausing=True, directives=_told(seen, world, pause))
     entrants = [] if spec.suspend else _entrants(seen, pods)[: most_members(seen, spec)]
@@ -136,7 +137,8 @@ def _can_start(
     if len(entrants) < fewest_members(spec):
         return False
     warm = {pod.uid for pod in entrants}
-    survivors = {pod.uid for pod in pods.wanted if standings is not None and pod.uid in standings.by_uid}
+    members = standings.by_uid if standings is not None else {}
+    survivors = {pod.uid for pod in pods.wanted if pod.uid in members and members[pod.uid] not in LOST}
     if survivors and survivors <= warm:
         return True  # a running job shrinks at once, and grows later
     newest = max(seen.agents[uid].state_since for uid in warm | survivors if uid in seen.agents)
@@ -180,8 +182,12 @@ def _ranks_per_worker(seen: Observation, uids: list[str]) -> int:
 
 
 def _told(seen: Observation, world: World | None, action: sync.Action | None) -> dict[str, sync.Action]:
-    """The action for the members of the world, and `wait` for everybody else. Who hears nothing goes on as he is."""
+    """The action for the members of the world, and `wait` for everybody else. Who hears nothing goes on as he is.
+
+    Who waits beside a world may hold snapshots, and so hears of it.
+    """
+    wait = sync.Wait(world=world.number if world is not None else None)
     members = {member.pod_uid for member in world.members} if world else set()
     live = [pod.uid for pod in seen.pods if pod.phase in {"Pending", "Running"}]
-    told = {uid: action if uid in members else sync.Wait() for uid in live}
+    told = {uid: action if uid in members else wait for uid in live}
     return {uid: action for uid, action in told.items() if action is not None}

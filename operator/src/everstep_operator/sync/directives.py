@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from everstep_api.resource import Manifest
 from everstep_api.wire.decode import encode
-from everstep_api.wire.sync import Action, Directive, Run
+from everstep_api.wire.sync import Action, Directive, Run, Wait
 from everstep_operator.decide.decision import Decision
 from everstep_operator.decide.facts import Job
 from everstep_operator.sync.reports import Reports
@@ -78,7 +78,7 @@ class Directives:
         return self._released.get(job_uid, {}).get(pod_uid)
 
     def _directive(self, job_uid: str, action: Action, spec: Manifest) -> Directive:
-        if isinstance(action, Run):
+        if isinstance(action, Run | Wait) and action.world is not None:
             action = replace(action, secret=world_secret(self._key, job_uid, action.world))
         directive = Directive(digest="", action=action, spec=spec)
         return replace(directive, digest=hashlib.sha256(encode(directive)).hexdigest()[:16])

@@ -4,7 +4,7 @@ A file has the lines since the durable checkpoint before. It is put before its c
 checkpoint that exists has all of its lines; lines of steps that a later world repeats are void by the fence's rule.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from everstep_api.wire.decode import MalformedMessageError, decode, encode
@@ -48,13 +48,18 @@ def read_ledger(run: Store) -> list[Line]:
         DamagedError: a line cannot be read.
     """
     names = [entry.name for entry in run.entries(FOLDER)]
-    lines = [line for name in names for line in _read(run, name)]
+    lines = [line for name in names for line in from_text(run.get(name), f"{run.uri}/{name}")]
     return sorted(set(lines), key=lambda line: (line.world, line.step))
 
 
-def _read(run: Store, name: str) -> Iterable[Line]:
-    for number, text in enumerate(run.get(name).splitlines(), start=1):
+def from_text(text: bytes, name: str) -> Iterator[Line]:
+    """The lines of a file of the ledger.
+
+    Raises:
+        DamagedError: a line cannot be read.
+    """
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
-            yield decode(text, Line)
+            yield decode(line, Line)
         except MalformedMessageError as error:
-            raise DamagedError(f"Line {number} of {run.uri}/{name} is damaged: {error}.") from error
+            raise DamagedError(f"Line {number} of {name} is damaged: {error}.") from error

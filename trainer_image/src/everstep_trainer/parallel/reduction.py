@@ -13,6 +13,25 @@ from everstep_trainer.parallel.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """How one rank, or all together, stand to the snapshots in memory."""
+
+    settled: float = 0.0
+    """Ranks whose last snapshot needs nothing more: it is held, or given up."""
+    held: float = 0.0
+    """Ranks whose last snapshot is held by all who shall hold it."""
+    snapshot_seconds: float = 0.0
+    """What a snapshot costs."""
+    step_seconds: float = 0.0
+    """What a step takes."""
+    recorded_step: float = 0.0
+    """Rank 0 alone: the last step whose line is in the storage's ledger."""
+
+
+NOTHING_HELD = Holding()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """What one rank adds to a step and, after the reduction, what all ranks together did."""
 
@@ -32,12 +51,18 @@ class Totals:
     """Ranks by whose clock a durable checkpoint is due."""
     uploading: float
     """Ranks that are still busy with the checkpoint before."""
+    holding: Holding
 
 
 def reduce_totals(own: Totals, world: World) -> Totals:
     """The sums of the ranks' numbers, the same bits on each of them."""
-    summed = world.all_reduce(torch.tensor(astuple(own), dtype=torch.float64))
-    return Totals(**dict(zip(Totals.__slots__, summed.tolist(), strict=True)))
+    *numbers, holding = astuple(own)
+    summed = world.all_reduce(torch.tensor([*numbers, *holding], dtype=torch.float64)).tolist()
+    ours, theirs = summed[: len(numbers)], summed[len(numbers) :]
+    return Totals(
+        **dict(zip(Totals.__slots__, ours, strict=False)),
+        holding=Holding(**dict(zip(Holding.__slots__, theirs, strict=True))),
+    )
 
 
 def differing_ranks(fact: bytes, world: World) -> int:

@@ -66,8 +66,9 @@ class Saver:
         self._tidy = tidy
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
         self._upload: Future[None] | None = None
-        self._ledger: dict[int, Line] = {}
-        """Lines of steps that are in no file of the storage yet."""
+        self._ledger: dict[int, bytes] = {}
+        """Lines of steps that may be in no file of the storage yet."""
+        self._recorded_step = 0
         self._remove_leftovers()
 
     @property
@@ -105,8 +106,22 @@ class Saver:
 
     def note(self, line: Line) -> None:
         """Keep the ledger's line of a step; rank 0 brings it into the storage before the step can be committed."""
-        if self._rank == 0:
-            self._ledger[line.step] = line
+        self._ledger[line.step] = to_text([line])
+
+    @property
+    def unrecorded(self) -> str:
+        """The ledger's lines of steps that may be in no file of the storage yet."""
+        return b"".join(text for step, text in self._ledger.items() if step > self._recorded_step).decode()
+
+    @property
+    def recorded_step(self) -> int:
+        """Rank 0: the last step whose line this world brought into the storage; the other ranks, and before it, 0."""
+        return self._recorded_step
+
+    def forget_lines(self, recorded_step: int) -> None:
+        """All ranks: the lines up to this step are in the storage."""
+        for step in [step for step in self._ledger if step <= recorded_step]:
+            del self._ledger[step]
 
     def save(self, state: Iterable[tuple[Chunk, Tensor]], counters: Counters) -> None:
         """Take this rank's chunks, and start to bring them into the storage. The state may change when this returns."""
@@ -124,16 +139,16 @@ class Saver:
             self._upload = Future()
             self._upload.set_exception(error)
             return
-        self._upload = self._thread.submit(self._bring, layout, path, counters, list(self._ledger.values()), begin)
+        ledger = self.unrecorded.encode() if self._rank == 0 else b""
+        self._upload = self._thread.submit(self._bring, layout, path, counters, ledger, begin)
 
-    def _bring(self, layout: Layout, path: Path, counters: Counters, ledger: list[Line], begin: float) -> None:
+    def _bring(self, layout: Layout, path: Path, counters: Counters, ledger: bytes, begin: float) -> None:
         """Upload the file, and commit the checkpoint if this is its last part."""
         point = StatePoint(world=self._origin.world, step=counters.step)
         folder = folder_of(point)
         if ledger:
-            self._create(name_of(point), to_text(ledger))
-            for line in ledger:
-                del self._ledger[line.step]
+            self._create(name_of(point), ledger)
+            self._recorded_step = counters.step
         digests = digest_blocks(path)
         self._run.put(f"{folder}/{self._rank}.safetensors", path)
         path.unlink()
