@@ -22,10 +22,22 @@ def test_a_kind_that_counts_positions_by_itself_is_refused_with_both_figures(kin
         try_loss(AutoConfig.for_model(kind))
 
 
-def test_a_kind_of_which_no_small_copy_can_be_made_is_not_tried(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why"), [("llama4_text", "has no attribute 'last_hidden_state'"), ("electra", "cannot be multiplied")]
+)
+def test_a_kind_that_cannot_be_computed_packed_is_refused_with_the_reason(kind: str, why: str) -> None:
+    with pytest.raises(
+        RefusedError, match=rf"is a {kind}, whose loss of packed documents cannot be .*{why}"
+    ) as refused:
+        try_loss(AutoConfig.for_model(kind))
+    assert refused.value.sentence.endswith("This release cannot train it; name another model.")
+
+
+@pytest.mark.parametrize("kind", ["gptj", "cwm"])
+def test_a_kind_of_which_no_small_copy_can_be_made_is_not_tried(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    try_loss(AutoConfig.for_model("gptj"))
-    assert "The loss of a gptj is not tried" in caplog.text
+    try_loss(AutoConfig.for_model(kind))
+    assert f"The loss of a {kind} is not tried" in caplog.text
 
 
 def test_a_trial_leaves_the_random_numbers_and_the_configuration_as_they_are() -> None:
