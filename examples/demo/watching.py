@@ -1,6 +1,5 @@
 """A job's status as it changes, by a watch of the API server."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
 from everstep_api.job import GROUP, PLURAL, VERSION
+from everstep_api.reading import read_status
 from everstep_api.status import TrainingJobStatus
 
 _SILENCE_S = 5
@@ -39,7 +39,6 @@ def statuses(kubeconfig: Path, *, namespace: str, job: str, limit_s: float) -> I
             for event in events:
                 if event["type"] == "DELETED":
                     return
-                # As text: strictness takes a date for one only where it reads JSON.
-                yield TrainingJobStatus.model_validate_json(json.dumps(event["object"].get("status", {})))
+                yield read_status(TrainingJobStatus, event["object"].get("status", {}))
         except (client.ApiException, HTTPError):
             time.sleep(_PAUSE_S)
