@@ -102,9 +102,7 @@ def _success(seen: Observation, standings: Standings) -> Verdict:
     reports = [seen.agents[uid].report for uid in standings.by_uid]
     output = next((report.output for report in reports if report.output is not None), None)
     steps = [report.progress.step for report in reports if report.progress is not None]
-    steps += [
-        report.resumed.step for report in reports if report.resumed is not None
-    ]  # an earlier job
+    steps += [report.resumed.step for report in reports if report.resumed is not None]  # an earlier job
     steps += [seen.job.status.progress.step] if seen.job.status.progress else []
     said = sentences.model_written(output or "its address", steps=max(steps, default=0))
     return Verdict(said=said, output=output)
