@@ -130,7 +130,7 @@ def test_a_template_of_the_recipe_replaces_the_tokenizers(tmp_path: Path) -> Non
         recipe = a_recipe(model={**model, **written})
         assert load(resolve_sources(recipe), recipe, tmp_path / "cache").template == expected
     recipe = a_recipe(model={**model, "chatTemplate": {"configMapKeyRef": {"name": "a", "key": "b"}}})
-    with pytest.raises(RefusedError, match="configMapKeyRef is not read by this release"):
+    with pytest.raises(RefusedError, match="configMapKeyRef is read by the operator of a cluster alone"):
         load(resolve_sources(recipe), recipe, tmp_path / "cache")
 
 

@@ -66,4 +66,6 @@ def _live(
         theirs.send(work(world, *args))
     except Exception as error:  # noqa: BLE001 - the test raises it again
         theirs.send(error)
+    # The others may still be connecting to this rank: it stays until all results are there and the pipe is closed.
+    theirs.poll(TIMEOUT_S)
     os._exit(0)
