@@ -60,7 +60,11 @@ class Prometheus:
                 while bool(samples := await self.query(expr)) is not is_there:  # noqa: ASYNC110 - it has no events
                     await asyncio.sleep(_ASK_AGAIN_S)
         except TimeoutError as error:
-            raise AssertionError(f"{'no' if is_there else 'still'} data after {within_s:.0f} s: {expr}") from error
+            targets = (await self._get("targets", {"state": "active"}))["activeTargets"]
+            seen = {each["labels"]["instance"]: each["lastError"] for each in targets}
+            raise AssertionError(
+                f"{'no' if is_there else 'still'} data after {within_s:.0f} s: {expr}; scrapes: {seen}"
+            ) from error
         return samples
 
     async def _get(self, path: str, parameters: Mapping[str, str]) -> Any:

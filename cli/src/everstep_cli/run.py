@@ -69,7 +69,12 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
                 watching.cancel()
                 await asyncio.wait([watching])
             found = await plane.cluster.read_job(key) if is_over else None
-            return INTERRUPTED if found is None else _conclude(found, plane.cluster.log_paths(key), display)
+            logs = plane.cluster.log_paths(key)
+        # The last word is said when nothing else can happen any more.
+        if found is not None:
+            return _conclude(found, logs, display)
+        display.say("Ended at once. What is in the storage stays: the same command goes on from there.", style="yellow")
+        return INTERRUPTED
 
 
 async def _stopped(plane: LocalPlane, key: JobKey, display: Display, interrupt: asyncio.Event) -> bool:
@@ -79,10 +84,9 @@ async def _stopped(plane: LocalPlane, key: JobKey, display: Display, interrupt: 
     job = await plane.cluster.read_job(key)
     if job is not None:
         await plane.cluster.change_spec(key, {**job.spec, "suspend": True})
-    if await _reached(plane.wait(key, lambda status: bool(status.endings) or status.phase == "Suspended"), interrupt):
-        return True
-    display.say("Ended at once. What is in the storage stays: the same command goes on from there.", style="yellow")
-    return False
+    return await _reached(
+        plane.wait(key, lambda status: bool(status.endings) or status.phase == "Suspended"), interrupt
+    )
 
 
 async def _reached(goal: Coroutine[Any, Any, object], interrupt: asyncio.Event) -> bool:

@@ -28,6 +28,7 @@ async def probes(port: int, metrics: Metrics) -> AsyncIterator[int]:
     await runner.setup()
     try:
         await web.TCPSite(runner, port=port).start()
-        yield int(runner.addresses[0][1])
+        # Of port 0 each family has another one, in any order. An address of IPv4 has two parts, one of IPv6 four.
+        yield int(min(runner.addresses, key=len)[1])
     finally:
         await runner.cleanup()
