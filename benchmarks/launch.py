@@ -32,6 +32,7 @@ class Launch:
     """One job's way to its first step."""
 
     stack: Stack
+    bucket: str
     name: str
 
     def take(self) -> LaunchMilliseconds:
@@ -48,8 +49,7 @@ class Launch:
             self.stack.kubectl.run("delete", "tj", self.name, where, timeout_s=LIMIT_S)
             pods = f"--selector=everstep.dev/job-name={self.name}"
             self.stack.kubectl.wait("--for=delete", "pods", pods, where, timeout_s=LIMIT_S)
-            with self.stack.bucket() as bucket:
-                forget_runs(bucket, f"{self.stack.namespace}/{self.name}")
+            forget_runs(self.bucket, f"{self.stack.namespace}/{self.name}")
 
     def _measured(self) -> LaunchMilliseconds:
         kubeconfig = self.stack.cluster.kubeconfig
@@ -74,8 +74,9 @@ def main() -> None:
     stack.make_room()
     with stack.bucket() as bucket:
         prepare(bucket, print)
+        taken = [Launch(stack=stack, bucket=bucket, name=f"launch-{number}").take() for number in range(runs + 1)]
+    launches = taken[1:]
     table = Table("seconds to the end of", *(str(number) for number in range(1, runs + 1)), "median")
-    launches = [Launch(stack=stack, name=f"launch-{number}").take() for number in range(runs + 1)][1:]
     for stage in STAGES:
         _add(table, stage, [getattr(launch, stage) or 0 for launch in launches])
     _add(table, "all", [sum(getattr(launch, stage) or 0 for stage in STAGES) for launch in launches])

@@ -47,6 +47,16 @@ class S3:
     node: str | None = None
     folder: Path | None = None
 
+    @classmethod
+    def environment(cls, endpoint: str) -> dict[str, str]:
+        """The variables by which clients of S3 find it at this endpoint, and are let in."""
+        return {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": cls.region,
+            "AWS_ACCESS_KEY_ID": cls.access_key,
+            "AWS_SECRET_ACCESS_KEY": cls.secret_key,
+        }
+
     def install(self, archive: Path) -> None:
         """Make it run from the image in `archive`, which the nodes have already; return once it answers."""
         if self.folder:

@@ -23,9 +23,7 @@ from examples.demo.training import JOB, Training
 from examples.prepare import PrepareError, prepare
 
 PROFILE = {"profiles.default.checkpoint.everySteps": "10"}
-"""What jobs of this cluster have where they are silent: a checkpoint each half a minute, for one that takes two."""
-
-_CLUSTER = f"{sys.executable} -m devcluster"
+"""What jobs of this cluster have where they are silent: a checkpoint after each quarter of the example."""
 
 
 def main() -> None:
@@ -99,10 +97,8 @@ def _tell_next(stack: Stack, console: Console) -> None:
 def _one_tree_of_errors() -> Iterator[None]:
     try:
         yield
-    except DevclusterError as error:
-        raise DemoError(str(error), f"{_CLUSTER} status") from error
-    except (PrepareError, TrainerError) as error:
-        raise DemoError(str(error), f"{_CLUSTER} status") from error
+    except (DevclusterError, PrepareError, TrainerError) as error:
+        raise DemoError(str(error), f"{sys.executable} -m devcluster status") from error
 
 
 if __name__ == "__main__":

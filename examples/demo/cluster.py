@@ -76,12 +76,6 @@ class Stack:
 
     def make_room(self) -> None:
         """Have the job's namespace, with the Secret by which its pods reach the bucket."""
-        secret = {
-            "AWS_ENDPOINT_URL": S3.endpoint,
-            "AWS_REGION": S3.region,
-            "AWS_ACCESS_KEY_ID": S3.access_key,
-            "AWS_SECRET_ACCESS_KEY": S3.secret_key,
-        }
         self.kubectl.apply(
             [
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}},
@@ -89,7 +83,7 @@ class Stack:
                     "apiVersion": "v1",
                     "kind": "Secret",
                     "metadata": {"name": _SECRET, "namespace": self.namespace},
-                    "stringData": secret,
+                    "stringData": S3.environment(S3.endpoint),
                 },
             ]
         )

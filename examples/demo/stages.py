@@ -14,17 +14,17 @@ class Stages:
 
     console: Console
     count: int
-    _begun: list[tuple[str, float]] = field(default_factory=list)
-    """Titles with the seconds that they took, and of the present one the moment when it began."""
+    _ended: list[tuple[str, float]] = field(default_factory=list)
+    """Titles with the seconds that they took."""
 
     @contextmanager
     def stage(self, title: str, takes: str) -> Iterator[None]:
         """Tell the stage's beginning and end; one that fails has no end."""
-        self.console.print(f"\n[bold]{len(self._begun) + 1}/{self.count} {title}[/] [dim]({takes})[/]", highlight=False)
+        self.console.print(f"\n[bold]{len(self._ended) + 1}/{self.count} {title}[/] [dim]({takes})[/]", highlight=False)
         begun = time.monotonic()
         yield
         seconds = time.monotonic() - begun
-        self._begun.append((title, seconds))
+        self._ended.append((title, seconds))
         self.say(f"done in {seconds:.0f} s")
 
     def say(self, sentence: str, style: str = "") -> None:
@@ -33,6 +33,6 @@ class Stages:
 
     def conclude(self) -> None:
         """Write how long each stage took."""
-        total = sum(seconds for _, seconds in self._begun)
-        parts = ", ".join(f"{title.lower()} {seconds:.0f}" for title, seconds in self._begun)
+        total = sum(seconds for _, seconds in self._ended)
+        parts = ", ".join(f"{title.lower()} {seconds:.0f}" for title, seconds in self._ended)
         self.console.print(f"\n{total:.0f} s in all: {parts}.", style="dim", highlight=False, soft_wrap=True)

@@ -11,12 +11,7 @@ from everstep_trainer.objects import Store
 @contextmanager
 def reached(endpoint: str) -> Iterator[None]:
     """Have endpoint and keys in the environment, where obstore and all of its kind look for them."""
-    wanted = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": S3.region,
-        "AWS_ACCESS_KEY_ID": S3.access_key,
-        "AWS_SECRET_ACCESS_KEY": S3.secret_key,
-    }
+    wanted = S3.environment(endpoint)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -23,7 +23,7 @@ class Training:
 
     stack: Stack
     _said: set[str] = field(default_factory=set)
-    _killed: str = ""
+    _is_killed: bool = False
 
     def forget(self) -> None:
         """Remove the job of an earlier demo, with its pods."""
@@ -49,7 +49,7 @@ class Training:
             display.show(View.of(status))
             if status.endings:
                 return self._concluded(status)
-            if not self._killed and is_time_to_kill(status):
+            if not self._is_killed and is_time_to_kill(status):
                 self._kill_worker(display)
         raise DemoError(
             f"The job {JOB} was deleted, or has not ended within {_LIMIT_S / 60:.0f} minutes.",
@@ -65,7 +65,7 @@ class Training:
 
     def _kill_worker(self, display: Display) -> None:
         pod = self._pod(worker=1)
-        self._killed = pod
+        self._is_killed = True
         display.say(f"$ kubectl delete pod {pod} --grace-period=0 --force", style="bold yellow")
         self.stack.kubectl.run(
             "delete", "pod", pod, f"--namespace={self.stack.namespace}", "--grace-period=0", "--force"
@@ -80,7 +80,7 @@ class Training:
         ending = status.endings[0]
         if ending.type == ConditionType.FAILED:
             raise DemoError(f"The job failed: {ending.message}", self.stack.shown(f"describe tj {JOB}"))
-        if not self._killed:
+        if not self._is_killed:
             raise DemoError(
                 "The job ended before a worker could be killed: it wrote no checkpoint on the way.",
                 self.stack.shown(f"get tj {JOB} -o yaml"),

@@ -10,11 +10,10 @@ import pytest
 from devcluster import images, provider
 from devcluster.cluster import NamespacesCluster
 from devcluster.provider import Cluster
-from everstep_trainer.objects import Store
 from examples.demo.cluster import Stack
 from tests.cluster.probes import Probes
 from tests.cluster.release import a_namespace
-from tests.fabric.bucket import fill_bucket
+from tests.fabric.bucket import fill_bucket, upload
 
 NAME = "test"
 """A cluster of its own: nodes are killed here, and somebody may be working on the one that `make cluster` made."""
@@ -61,9 +60,7 @@ def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Stack
     stack.install()
     folder = fill_bucket(tmp_path_factory.mktemp("bucket"))
     with stack.bucket() as bucket:
-        store = Store.at(bucket)
-        for file in (path for path in folder.rglob("*") if path.is_file()):
-            store.put(str(file.relative_to(folder)), file)
+        upload(folder, bucket)
     return stack
 
 

@@ -10,10 +10,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from everstep_api.manifest import read_manifests
 from everstep_cli import example_bucket
-from everstep_trainer.objects import Store
 from examples.demo.cluster import PROJECT, Stack
+from examples.show import fetch_folder
 from tests.builders import JobBuilder
 from tests.cluster.jobs import ClusterJob
+from tests.fabric.bucket import upload
 
 SHORT: Mapping[str, Mapping[str, Any]] = {
     "finetune": {"duration": {"steps": 3}, "batch": {"size": 4}, "data.maxLength": 128},
@@ -28,10 +29,8 @@ def filled(release: Stack) -> Stack:
     folder = example_bucket.folder(os.environ)
     example_bucket.fill(folder)
     with release.bucket() as bucket:
-        store = Store.at(bucket)
         for part in ("models", "data"):
-            for file in (path for path in (folder / part).rglob("*") if path.is_file()):
-                store.put(str(file.relative_to(folder)), file)
+            upload(folder / part, f"{bucket}/{part}")
     return release
 
 
@@ -53,10 +52,8 @@ def test_an_example_becomes_a_model_that_transformers_loads_from_the_bucket(
         assert status.progress.step == status.progress.total_steps
         assert job.audited().is_complete
         with stack.bucket():
-            model = Store.at(status.output.uri)
-            for entry in model.entries():
-                (tmp_path / entry.name).write_bytes(model.get(entry.name))
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+            folder = fetch_folder(status.output.uri, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     words = tokenizer("def read(path):", return_tensors="pt")
-    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(folder)
     assert loaded(**words).logits.shape[-1] == loaded.config.vocab_size

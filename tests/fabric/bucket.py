@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+from everstep_trainer.objects import Store
 from tests.unit.data.tokenizers_made_here import a_tokenizer
 
 WORDS = ("rank", "world", "shard", "step", "cursor", "lease", "agent", "spare", "fence", "ledger", "token", "bucket")
@@ -20,3 +21,10 @@ def fill_bucket(folder: Path, *, documents: int = 400) -> Path:
     data.write_text("\n".join(lines) + "\n")
     a_tokenizer(chat_template=None).save_pretrained(folder / "models" / "bytes")
     return folder
+
+
+def upload(folder: Path, address: str) -> None:
+    """Put the files of a folder, at any depth, under the address."""
+    store = Store.at(address)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        store.put(path.relative_to(folder).as_posix(), path)

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from devcluster.build import binaries
+from devcluster.waiting import wait_until
 
 BUCKET = "team-a"
 _PATIENCE_S = 30.0
-_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +35,6 @@ class S3:
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
         }
-
-    def put_folder(self, folder: Path, name: str) -> None:
-        """Upload the files of a folder under this name."""
-        from everstep_trainer.objects import Store  # noqa: PLC0415 - obstore reads the environment as it is first used
-
-        store = Store.at(f"s3://{BUCKET}/{name}")
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                store.put(path.relative_to(folder).as_posix(), path)
 
 
 def has_toolchain() -> bool:
@@ -69,20 +59,22 @@ def a_server(home: Path) -> Iterator[S3]:
     }
     with subprocess.Popen([binaries() / "s3"], env={**os.environ, **settings}) as process:
         try:
-            _wait_for(f"{endpoint}/healthz", process)
+            wait_until(
+                lambda: _is_ready(f"{endpoint}/healthz", process),
+                timeout_s=_PATIENCE_S,
+                failure=f"The S3 server does not answer at {endpoint}.",
+            )
             yield server
         finally:
             process.kill()
 
 
-def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    """The server says nothing when it is ready, so it is asked."""
-    end = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            with urlopen(url, timeout=_PATIENCE_S):  # noqa: S310 - our own address
-                return
-        except URLError:
-            if process.poll() is not None or time.monotonic() > end:
-                raise
-            time.sleep(_PAUSE_S)
+def _is_ready(url: str, process: "subprocess.Popen[bytes]") -> bool:
+    """Whether it answers. It says nothing when it is ready, so it is asked."""
+    if process.poll() is not None:
+        raise RuntimeError(f"The S3 server ended with {process.returncode}; its words stand above.")
+    try:
+        with urlopen(url, timeout=_PATIENCE_S):  # noqa: S310 - our own address
+            return True
+    except URLError:
+        return False

@@ -47,9 +47,9 @@ def until(program: "subprocess.Popen[str]", beginning: str) -> str:
     raise AssertionError("".join(said))
 
 
-def test_ctrl_c_stops_a_run_after_a_checkpoint_that_the_storage_holds(bucket: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_a_run_after_a_checkpoint_and_the_same_command_goes_on(bucket: Path, tmp_path: Path) -> None:
     job = a_small_job(bucket, workers=1, steps=100_000).named("stopped").setting("spec.checkpoint.everySteps", 10_000)
-    job = job.setting("spec.activeDeadlineSeconds", int(PATIENCE_S))
+    job = job.setting("spec.activeDeadlineSeconds", int(PATIENCE_S)).without("spec.checkpoint.resumePolicy")
     with everstep(job, tmp_path) as program:
         until(program, "Running: step")
         program.send_signal(signal.SIGINT)
@@ -64,6 +64,10 @@ def test_ctrl_c_stops_a_run_after_a_checkpoint_that_the_storage_holds(bucket: Pa
     found = audit(Store.at(f"file://{run}"))
     assert (found.is_exact, found.steps) == (True, step)
 
+    with everstep(job, tmp_path) as program:
+        line = until(program, "Running: step")
+    assert int(line.removeprefix("Running: step ").partition("/")[0]) > step
+
 
 def test_a_second_ctrl_c_ends_a_run_at_once(bucket: Path, tmp_path: Path) -> None:
     """Also where the first one waits in vain: for the checkpoint of a worker that stands still."""
@@ -77,7 +81,10 @@ def test_a_second_ctrl_c_ends_a_run_at_once(bucket: Path, tmp_path: Path) -> Non
         program.send_signal(signal.SIGINT)
         said, _ = program.communicate(timeout=PATIENCE_S)
     assert program.returncode == 130, said
-    assert said.splitlines()[-1] == "Ended at once. What is in the storage stays: the same command goes on from there."
+    assert said.splitlines()[-2:] == [
+        "Ended at once. What is in the storage stays.",
+        "The same command begins anew, since checkpoint.resumePolicy is Never.",
+    ]
 
 
 def test_a_trial_of_a_job_ends_with_a_model_that_its_last_words_load(bucket: Path, tmp_path: Path) -> None:

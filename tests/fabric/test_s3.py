@@ -14,7 +14,7 @@ from everstep_trainer import objects
 from everstep_trainer.errors import RefusedError
 from everstep_trainer.objects import Store
 from everstep_trainer.planning import resolve_all
-from tests.fabric.bucket import fill_bucket
+from tests.fabric.bucket import fill_bucket, upload
 from tests.fabric.job import a_small_job, running
 from tests.fabric.s3 import BUCKET, S3, a_server, has_toolchain
 
@@ -39,14 +39,10 @@ def server(served: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 
 
 def test_a_job_in_a_bucket_goes_from_its_data_to_its_model(server: S3, tmp_path: Path) -> None:
-    server.put_folder(fill_bucket(tmp_path / "filled"), "")
     address = f"s3://{BUCKET}"
-    builder = a_small_job(Path("unused"), workers=2, steps=12)
-    builder = (
-        builder.setting("spec.recipe.model.tokenizer.source", f"{address}/models/bytes")
-        .setting("spec.recipe.data.train", [{"source": f"{address}/data/*.jsonl"}])
-        .setting("spec.storage.uri", f"{address}/runs")
-    )
+    upload(fill_bucket(tmp_path / "filled"), address)
+    builder = a_small_job(address, workers=2, steps=12)
+    builder = builder.setting("spec.recipe.data.train", [{"source": f"{address}/data/*.jsonl"}])
 
     async def play() -> None:
         async with running(builder, server.folder, tmp_path / "home") as job:

@@ -123,12 +123,6 @@ def training_with_idle(world: int, *, size: int, replicas: int, useful: int) -> 
     return Statement(reason=Reason.TRAINING, message=message)
 
 
-def recovering(lost: int, *, of: int, resume_step: int, remaining: int) -> Statement:
-    """Workers were lost; the next world resumes after `resume_step`."""
-    message = f"{_of(lost, of)} lost; resuming at step {resume_step + 1:,} with {remaining:,}."
-    return Statement(reason=Reason.RECOVERING, message=message)
-
-
 def resizing(size: int, *, to: int) -> Statement:
     """The world pauses, for one of another size."""
     return Statement(reason=Reason.RESIZING, message=f"The world goes from {_count(size, 'worker')} to {to:,}.")

@@ -31,12 +31,19 @@ def next_steps(job: Job) -> Iterator[str]:
     yield f"    everstep audit {shown(run_folder(job))}"
 
 
-def resumable(status: TrainingJobStatus) -> str:
-    """How far a job is that was stopped, and how it goes on."""
-    durable = status.checkpoints.durable if status.checkpoints else None
+def resumable(job: Job) -> str:
+    """How far a job is that was stopped, and what the same command does next."""
+    durable = job.status.checkpoints.durable if job.status.checkpoints else None
     if durable is None:
         return "Stopped before the first checkpoint: the same command begins anew."
-    return f"Stopped after step {durable.step}, which is in {shown(durable.uri)}. The same command goes on from there."
+    return f"Stopped after step {durable.step}, which is in {shown(durable.uri)}. {onward(job)}"
+
+
+def onward(job: Job) -> str:
+    """What the same command does with the checkpoints that are in the storage."""
+    if job.spec.get("checkpoint", {}).get("resumePolicy") == "Never":
+        return "The same command begins anew, since checkpoint.resumePolicy is Never."
+    return "The same command goes on from there."
 
 
 def run_folder(job: Job) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 from everstep_api.conditions import MEANINGS, ConditionType, Reason
 from everstep_api.resource import Manifest
 from everstep_api.wire.sync import Progress
-from everstep_cli.conclusion import achieved, next_steps, resumable
+from everstep_cli.conclusion import achieved, next_steps, onward, resumable
 from everstep_cli.display import Display
 from everstep_cli.job_options import JobError
 from everstep_cli.view import View
@@ -68,12 +68,14 @@ async def _run(job: Manifest, home: Path, console: Console) -> int:
             finally:
                 watching.cancel()
                 await asyncio.wait([watching])
-            found = await plane.cluster.read_job(key) if is_over else None
+            found = await plane.cluster.read_job(key)
             logs = plane.cluster.log_paths(key)
         # The last word is said when nothing else can happen any more.
-        if found is not None:
+        if found is not None and is_over:
             return _conclude(found, logs, display)
-        display.say("Ended at once. What is in the storage stays: the same command goes on from there.", style="yellow")
+        display.say("Ended at once. What is in the storage stays.", style="yellow")
+        if found is not None:
+            display.say(onward(found), style="yellow")
         return INTERRUPTED
 
 
@@ -126,7 +128,7 @@ def _freshness(told: Progress) -> tuple[bool, int]:
 def _conclude(job: Job, logs: list[Path], display: Display) -> int:
     """Say how the job ended and what is next: with its model, or where to look for what went wrong."""
     if not job.status.endings:
-        display.say(resumable(job.status), style="yellow")
+        display.say(resumable(job), style="yellow")
         return INTERRUPTED
     ending = job.status.endings[0]
     if ending.type == ConditionType.COMPLETE:

@@ -66,8 +66,8 @@ SAID: dict[str, tuple[Statement, str]] = {
     ),
     "training": (sentences.training(3, size=8), "World 3 trains with 8 workers."),
     "recovering": (
-        sentences.recovering(3, of=8, resume_step=1199, remaining=5),
-        "3 of 8 workers lost; resuming at step 1,200 with 5.",
+        Statement(reason=Reason.RECOVERING, message=sentences.taking_up(2, size=5, resume_step=1199)),
+        "World 2 takes up step 1,200 with 5 workers.",
     ),
     "resizing": (sentences.resizing(2, to=4), "The world goes from 2 workers to 4."),
     "suspending": (

@@ -1,6 +1,7 @@
 """The last words of a run say what was reached and what to type next; what they say to type works."""
 
 import ast
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,8 +66,11 @@ def test_adapters_are_loaded_onto_the_model_that_they_were_trained_with() -> Non
 
 def test_a_job_that_was_stopped_says_how_it_goes_on() -> None:
     durable = DurableCheckpoint(step=7, uri="file:///runs/ckpt/1-7", commit_time=NOON)
-    stopped = a_running_job().model_copy(update={"checkpoints": Checkpoints(durable=durable)})
-    assert resumable(stopped) == (
-        "Stopped after step 7, which is in /runs/ckpt/1-7. The same command goes on from there."
-    )
-    assert resumable(a_running_job()) == "Stopped before the first checkpoint: the same command begins anew."
+    status = a_running_job().model_copy(update={"checkpoints": Checkpoints(durable=durable)})
+    stopped = replace(ended(a_job(), "file:///out"), status=status)
+    where = "Stopped after step 7, which is in /runs/ckpt/1-7."
+    assert resumable(stopped) == f"{where} The same command goes on from there."
+    never = replace(stopped, spec=a_job().setting("spec.checkpoint.resumePolicy", "Never").spec)
+    assert resumable(never) == f"{where} The same command begins anew, since checkpoint.resumePolicy is Never."
+    begun = replace(stopped, status=a_running_job())
+    assert resumable(begun) == "Stopped before the first checkpoint: the same command begins anew."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from everstep_api import sentences
 from everstep_api.conditions import ConditionType, Reason, Statement
 from everstep_api.job import TrainingJobSpec
-from everstep_api.status import Condition, World
+from everstep_api.status import Condition, World, stated
 from everstep_api.wire import sync
 from everstep_operator.decide.facts import Observation, Pod
 from everstep_operator.decide.failures import Loss
@@ -56,10 +56,10 @@ def with_conditions(
 
     The moment of a condition moves only where its status flips.
     """
-    old = {condition.type: condition for condition in seen.job.status.conditions if condition.type not in unsaid}
-    made = {statement.type: _condition(statement, old.get(statement.type), seen) for statement in said}
-    all_of_them = {**old, **made}
-    return tuple(all_of_them[kind] for kind in ConditionType if kind in all_of_them)
+    conditions = tuple(condition for condition in seen.job.status.conditions if condition.type not in unsaid)
+    for statement in said:
+        conditions = stated(conditions, statement, generation=seen.job.generation, now=seen.now)
+    return tuple(sorted(conditions, key=lambda condition: tuple(ConditionType).index(condition.type)))
 
 
 def blocking(conditions: Iterable[Condition]) -> Condition | None:
@@ -73,18 +73,6 @@ def statements(scene: Scene) -> list[Statement]:
     suspended = _suspended(scene)
     scheduled = [] if scene.spec.suspend else [_scheduled(scene)]
     return [*scheduled, _running(scene), *([suspended] if suspended else [])]
-
-
-def _condition(said: Statement, old: Condition | None, seen: Observation) -> Condition:
-    is_same = old is not None and old.status == said.status
-    return Condition(
-        type=said.type,
-        status=said.status,
-        observed_generation=seen.job.generation,
-        last_transition_time=old.last_transition_time if old is not None and is_same else seen.now,
-        reason=said.reason,
-        message=said.message,
-    )
 
 
 def _scheduled(scene: Scene) -> Statement:

@@ -44,11 +44,6 @@ class Place:
         """Whether this rank speaks for the world."""
         return self.rank == 0
 
-    @property
-    def is_first_of_worker(self) -> bool:
-        """Whether this rank fetches for its worker."""
-        return self.local_rank == 0
-
 
 class World:
     """The ranks that train together. Collectives are called by all of them in the same order."""
